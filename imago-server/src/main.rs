@@ -1,0 +1,3 @@
+//! The Imago server.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The real servers and the pictures that the tests use.
