@@ -10,13 +10,17 @@
     reason = "every function here panics with the reason when the test's surroundings are not as needed"
 )]
 
+pub mod azure;
 pub mod process;
 pub mod s3;
 
+mod client;
 mod ports;
 mod proxy;
 mod runtime;
 mod serve;
 mod tools;
 
+pub use client::Object;
+pub use proxy::Recorded;
 pub use runtime::block_on;

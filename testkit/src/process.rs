@@ -108,7 +108,7 @@ impl Process {
         self.end();
     }
 
-    /// Waits until `is_ready` says so.
+    /// Waits until `is_ready`, which is given the log, says so.
     ///
     /// # Errors
     ///
@@ -116,7 +116,7 @@ impl Process {
     pub fn wait_until(
         &mut self,
         limit: Duration,
-        mut is_ready: impl FnMut() -> bool,
+        mut is_ready: impl FnMut(&str) -> bool,
     ) -> Result<(), String> {
         let start = Instant::now();
         loop {
@@ -127,7 +127,7 @@ impl Process {
                     self.log_tail()
                 ));
             }
-            if is_ready() {
+            if is_ready(&self.log()) {
                 return Ok(());
             }
             if start.elapsed() > limit {
@@ -143,10 +143,14 @@ impl Process {
 
     /// The last lines that the process wrote.
     pub fn log_tail(&self) -> String {
-        let log = fs::read(log_file(&self.folder)).unwrap_or_default();
-        let log = String::from_utf8_lossy(&log);
+        let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(40)..].join("\n")
+    }
+
+    fn log(&self) -> String {
+        let log = fs::read(log_file(&self.folder)).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
     }
 
     fn end(&mut self) {

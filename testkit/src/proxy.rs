@@ -63,6 +63,14 @@ impl Proxy {
     pub(crate) fn requests(&self) -> Vec<Recorded> {
         lock(&self.recorded).clone()
     }
+
+    /// How often `path`, without percent-encoding, was asked for.
+    pub(crate) fn get_count(&self, path: &str) -> usize {
+        lock(&self.recorded)
+            .iter()
+            .filter(|request| request.method == "GET" && request.path() == path)
+            .count()
+    }
 }
 
 fn record(log: &Mutex<Vec<Recorded>>, request: &Request<Incoming>) -> usize {

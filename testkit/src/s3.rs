@@ -9,18 +9,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
-use http::{HeaderMap, Method, Request, StatusCode};
-use http_body_util::BodyExt;
+use http::{Method, Request, StatusCode};
 use object_store::ObjectStore;
 use object_store::aws::{AmazonS3, AmazonS3Builder, AwsAuthorizer, AwsCredential};
-use object_store::client::{HttpClient, HttpConnector, ReqwestConnector};
+use object_store::client::HttpClient;
 use object_store::path::Path;
 use object_store::signer::Signer;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::client::{self, Answer};
 use crate::process::{self, Process};
-use crate::proxy::{Proxy, Recorded};
-use crate::{block_on, ports, tools};
+use crate::proxy::Proxy;
+use crate::{Object, Recorded, block_on, ports, tools};
 
 const BUCKET: &str = "mybucket";
 const PROGRAM: &str = "seaweedfs/bin/weed";
@@ -30,14 +29,6 @@ const REGION: &str = "us-east-1";
 /// How often a start is tried again with other ports, after others took them.
 const ATTEMPTS: u32 = 5;
 const START_LIMIT: Duration = Duration::from_secs(60);
-
-/// All but the characters that signatures leave alone, and the slash.
-const KEY: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~')
-    .remove(b'/');
 
 /// The S3 server that all tests of this process share. Use a bucket or a key prefix of your own in each test.
 pub fn server() -> &'static S3 {
@@ -59,32 +50,6 @@ pub struct S3 {
     client: HttpClient,
 }
 
-/// An object as it was served.
-#[derive(Clone, Debug)]
-pub struct Object {
-    /// The body.
-    pub bytes: Bytes,
-    /// The answer's headers, all of them.
-    pub headers: HeaderMap,
-}
-
-impl Object {
-    /// The header `name`; none if it is not there or not text.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
-    }
-
-    /// The `Content-Type`.
-    pub fn content_type(&self) -> Option<&str> {
-        self.header("content-type")
-    }
-
-    /// The `ETag`, with its quotes.
-    pub fn e_tag(&self) -> Option<&str> {
-        self.header("etag")
-    }
-}
-
 impl S3 {
     /// Starts a server. Most tests do with the shared [`server`].
     pub fn start() -> Self {
@@ -92,9 +57,7 @@ impl S3 {
         let folder = process::new_folder();
         // A server of another test process that took one of our ports does not accept this secret.
         let secret = folder.to_string_lossy().replace('/', "-");
-        let client = ReqwestConnector::default()
-            .connect(&object_store::ClientOptions::new().with_allow_http(true))
-            .expect("an HTTP client can be made");
+        let client = client::new();
         let credential = AwsCredential {
             key_id: ACCESS_KEY.to_owned(),
             secret_key: secret,
@@ -162,11 +125,12 @@ impl S3 {
 
     /// Makes a bucket; nothing happens if it is there already.
     pub fn make_bucket(&self, name: &str) {
-        let (status, _, body) = self.send(Method::PUT, name, "", &[], Bytes::new());
+        let answer = self.send(Method::PUT, name, "", &[], Bytes::new());
         assert!(
-            status.is_success() || status == StatusCode::CONFLICT,
-            "bucket `{name}` cannot be made: {status} {}",
-            String::from_utf8_lossy(&body)
+            answer.status.is_success() || answer.status == StatusCode::CONFLICT,
+            "bucket `{name}` cannot be made: {} {}",
+            answer.status,
+            answer.text()
         );
     }
 
@@ -180,7 +144,7 @@ impl S3 {
 
     /// The `s3://` URL of an object in the bucket that is there from the start.
     pub fn url(&self, key: &str) -> String {
-        format!("s3://{BUCKET}/{}", utf8_percent_encode(key, KEY))
+        format!("s3://{BUCKET}/{}", client::encode_key(key))
     }
 
     /// Writes an object without a content type of its own.
@@ -279,7 +243,7 @@ impl S3 {
         key: &str,
         headers: &[(&str, &str)],
         body: Bytes,
-    ) -> (StatusCode, HeaderMap, Bytes) {
+    ) -> Answer {
         let request = signed(
             &self.credential,
             &self.ports,
@@ -289,17 +253,8 @@ impl S3 {
             headers,
             body,
         );
-        block_on(async {
-            let response = self
-                .client
-                .execute(request)
-                .await
-                .map_err(|e| e.to_string())?;
-            let (parts, body) = response.into_parts();
-            let body = body.collect().await.map_err(|e| e.to_string())?.to_bytes();
-            Ok::<_, String>((parts.status, parts.headers, body))
-        })
-        .unwrap_or_else(|error| panic!("the S3 server does not answer: {error}"))
+        client::send(&self.client, request)
+            .unwrap_or_else(|error| panic!("the S3 server does not answer: {error}"))
     }
 }
 
@@ -327,30 +282,24 @@ impl Bucket<'_> {
 
     /// Writes an object with headers such as `content-type` or `x-amz-meta-…`.
     pub fn put_with(&self, key: &str, bytes: impl Into<Bytes>, headers: &[(&str, &str)]) {
-        let (status, _, body) = self.send(Method::PUT, key, headers, bytes.into());
-        assert!(
-            status.is_success(),
-            "object `{key}` cannot be written: {status} {}",
-            String::from_utf8_lossy(&body)
-        );
+        let answer = self.send(Method::PUT, key, headers, bytes.into());
+        assert!(answer.found(key), "bucket `{}` is missing", self.name);
     }
 
     /// See [`S3::get`].
     pub fn get(&self, key: &str) -> Option<Object> {
-        let (status, headers, bytes) = self.send(Method::GET, key, &[], Bytes::new());
-        found(key, status).then_some(Object { bytes, headers })
+        let answer = self.send(Method::GET, key, &[], Bytes::new());
+        answer.found(key).then_some(answer.object)
     }
 
     /// See [`S3::exists`].
     pub fn exists(&self, key: &str) -> bool {
-        let (status, ..) = self.send(Method::HEAD, key, &[], Bytes::new());
-        found(key, status)
+        self.send(Method::HEAD, key, &[], Bytes::new()).found(key)
     }
 
     /// See [`S3::delete`].
     pub fn delete(&self, key: &str) {
-        let (status, ..) = self.send(Method::DELETE, key, &[], Bytes::new());
-        found(key, status);
+        self.send(Method::DELETE, key, &[], Bytes::new()).found(key);
     }
 
     /// See [`S3::list`].
@@ -367,31 +316,14 @@ impl Bucket<'_> {
 
     /// See [`S3::get_count`].
     pub fn get_count(&self, key: &str) -> usize {
-        let path = format!("/{}/{key}", self.name);
         self.server
-            .requests()
-            .iter()
-            .filter(|request| request.method == "GET" && request.path() == path)
-            .count()
+            .proxy
+            .get_count(&format!("/{}/{key}", self.name))
     }
 
-    fn send(
-        &self,
-        method: Method,
-        key: &str,
-        headers: &[(&str, &str)],
-        body: Bytes,
-    ) -> (StatusCode, HeaderMap, Bytes) {
+    fn send(&self, method: Method, key: &str, headers: &[(&str, &str)], body: Bytes) -> Answer {
         assert!(!key.is_empty(), "an object's key is not empty");
         self.server.send(method, self.name, key, headers, body)
-    }
-}
-
-fn found(key: &str, status: StatusCode) -> bool {
-    match status {
-        StatusCode::NOT_FOUND => false,
-        status if status.is_success() => true,
-        status => panic!("the S3 server answers {status} for `{key}`"),
     }
 }
 
@@ -484,7 +416,7 @@ fn start_process(
     let weed = tools::installed(PROGRAM);
     let mut process = Process::start(folder, &weed, arguments, environment);
     // The port opens before the bucket is there and the key is known.
-    process.wait_until(START_LIMIT, || {
+    process.wait_until(START_LIMIT, |_| {
         let request = signed(
             credential,
             ports,
@@ -494,7 +426,7 @@ fn start_process(
             &[],
             Bytes::new(),
         );
-        block_on(client.execute(request)).is_ok_and(|response| response.status() == StatusCode::OK)
+        client::send(client, request).is_ok_and(|answer| answer.status == StatusCode::OK)
     })?;
     Ok(process)
 }
@@ -508,7 +440,7 @@ fn signed(
     headers: &[(&str, &str)],
     body: Bytes,
 ) -> object_store::client::HttpRequest {
-    let key = utf8_percent_encode(key, KEY);
+    let key = client::encode_key(key);
     let mut request = Request::builder()
         .method(method)
         .uri(format!("http://{}/{bucket}/{key}", loopback(ports.s3)));

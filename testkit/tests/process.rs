@@ -77,7 +77,7 @@ fn a_server_that_fails_tells_why() {
     let arguments = ["-c", "echo the port is taken; exit 3"];
     let mut server = Process::start(&folder, Path::new("/bin/sh"), arguments, []);
     let error = server
-        .wait_until(Duration::from_secs(60), || false)
+        .wait_until(Duration::from_secs(60), |_| false)
         .unwrap_err();
     assert!(error.contains("the port is taken"), "{error}");
     assert!(error.contains("exit status: 3"), "{error}");

@@ -3,19 +3,12 @@
 use std::time::Duration;
 
 use http::Method;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, RetryConfig};
 use testkit::s3::{self, S3};
 
-/// Names that some servers and clients spoil.
-const ODD_KEYS: [&str; 6] = [
-    "foo 200x200.jpg",
-    "ünï/日本 語😀.png",
-    "a+b&c=d?e#f.jpg",
-    "100%.jpg",
-    "x%20y.jpg",
-    "q\"uo'te[s]{and}(brackets)<>|^`.jpg",
-];
+mod common;
 
 #[test]
 fn odd_keys_survive_a_round_trip_both_ways() {
@@ -23,7 +16,7 @@ fn odd_keys_survive_a_round_trip_both_ways() {
     let bucket = server.unique_bucket();
     let objects = server.in_bucket(&bucket);
     let store = server.store(&bucket);
-    for key in ODD_KEYS {
+    for key in common::ODD_KEYS {
         let path = Path::parse(key).unwrap();
         let text = format!("the object {key}");
         testkit::block_on(store.put(&path, text.clone().into())).unwrap();
@@ -37,7 +30,7 @@ fn odd_keys_survive_a_round_trip_both_ways() {
         assert!(objects.exists(&key));
         assert_eq!(objects.get_count(&key), 1, "{key}");
     }
-    let mut expected = ODD_KEYS.map(|key| format!("kit/{key}"));
+    let mut expected = common::ODD_KEYS.map(|key| format!("kit/{key}"));
     expected.sort();
     assert_eq!(objects.list("kit"), expected);
     for key in expected {
@@ -63,6 +56,18 @@ fn headers_are_kept() {
     assert!(object.e_tag().is_some_and(|e_tag| e_tag.starts_with('"')));
     // The kit's own requests are not recorded.
     assert_eq!(server.get_count("headers/a.png"), 0);
+}
+
+#[test]
+fn the_environment_leads_to_the_server() {
+    let server = s3::server();
+    let mut builder = AmazonS3Builder::new().with_bucket_name(server.bucket());
+    for (name, value) in server.environment() {
+        let key: AmazonS3ConfigKey = name.to_lowercase().parse().unwrap();
+        builder = builder.with_config(key, value);
+    }
+    let store = builder.build().unwrap();
+    testkit::block_on(store.put(&Path::parse("environment").unwrap(), "text".into())).unwrap();
 }
 
 #[test]
