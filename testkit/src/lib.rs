@@ -11,6 +11,8 @@
 )]
 
 pub mod azure;
+pub mod http;
+pub mod images;
 pub mod process;
 pub mod s3;
 
