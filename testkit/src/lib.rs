@@ -13,6 +13,7 @@
 pub mod azure;
 pub mod http;
 pub mod images;
+pub mod nginx;
 pub mod process;
 pub mod s3;
 
