@@ -176,12 +176,13 @@ impl Azure {
     /// How often the code under test asked for a blob's bytes, with whatever result.
     pub fn get_count(&self, name: &str) -> usize {
         self.proxy
+            .log()
             .get_count(&format!("/{ACCOUNT}/{CONTAINER}/{name}"))
     }
 
     /// All requests that came through [`endpoint`](Self::endpoint), in their order.
     pub fn requests(&self) -> Vec<Recorded> {
-        self.proxy.requests()
+        self.proxy.log().requests()
     }
 
     /// A client of `object_store` for a container, which goes through the proxy as the code under test does.

@@ -11,6 +11,7 @@
 )]
 
 pub mod azure;
+pub mod gcs;
 pub mod http;
 pub mod images;
 pub mod nginx;
@@ -20,10 +21,11 @@ pub mod s3;
 mod client;
 mod ports;
 mod proxy;
+mod record;
 mod runtime;
 mod serve;
 mod tools;
 
 pub use client::Object;
-pub use proxy::Recorded;
+pub use record::Recorded;
 pub use runtime::block_on;

@@ -187,7 +187,7 @@ impl S3 {
 
     /// All requests that came through [`endpoint`](Self::endpoint), in their order.
     pub fn requests(&self) -> Vec<Recorded> {
-        self.proxy.requests()
+        self.proxy.log().requests()
     }
 
     /// A client of `object_store` for a bucket, which goes through the proxy as the code under test does.
@@ -318,6 +318,7 @@ impl Bucket<'_> {
     pub fn get_count(&self, key: &str) -> usize {
         self.server
             .proxy
+            .log()
             .get_count(&format!("/{}/{key}", self.name))
     }
 

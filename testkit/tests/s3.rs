@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use http::Method;
+use http::{Method, Request};
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::client::{HttpConnector, ReqwestConnector};
 use object_store::path::Path;
-use object_store::{ObjectStoreExt, RetryConfig};
+use object_store::{ClientOptions, ObjectStoreExt, RetryConfig};
 use testkit::s3::{self, S3};
 
 mod common;
@@ -78,6 +79,14 @@ fn a_presigned_url_works_as_it_is() {
     let url = server.presigned(Method::GET, server.bucket(), "signed/a b.jpg", valid);
     assert!(url.contains("X-Amz-Signature="), "{url}");
     assert!(url.starts_with(&server.endpoint()), "{url}");
+    let options = ClientOptions::new().with_allow_http(true);
+    let client = ReqwestConnector::default().connect(&options).unwrap();
+    for (url, status) in [(url.clone(), 200), (url.replace("a%20b", "c"), 403)] {
+        let request = Request::get(url).body(Vec::new().into()).unwrap();
+        let response = testkit::block_on(client.execute(request)).unwrap();
+        assert_eq!(response.status(), status);
+    }
+    assert_eq!(server.get_count("signed/a b.jpg"), 1);
 }
 
 #[test]
