@@ -2,5 +2,13 @@
 
 #![forbid(unsafe_code)]
 
+mod app;
+pub mod config;
+mod http;
 pub mod job;
+pub mod logging;
+mod serve;
 pub mod store;
+
+pub use app::App;
+pub use serve::{run, serve};
