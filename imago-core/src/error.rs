@@ -98,6 +98,12 @@ impl Error {
         self
     }
 
+    /// Puts what was being done before the sentence.
+    pub(crate) fn context(mut self, doing: &str) -> Self {
+        self.0.message = format!("{doing}: {}", self.0.message);
+        self
+    }
+
     /// What went wrong.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

@@ -1,0 +1,122 @@
+//! The start of ImageMagick in this process: once, with its security policy, before the first wand.
+
+use std::ffi::{CStr, CString, c_char};
+use std::sync::{LazyLock, Once};
+
+use magick_rust::bindings as im;
+
+use super::policy;
+use crate::engine::Limits;
+
+/// Starts ImageMagick if it has not been started, and closes what no conversion may open.
+pub(crate) fn start() {
+    static START: Once = Once::new();
+    START.call_once(|| {
+        // SAFETY: called once, and before any other function of the library.
+        unsafe { im::MagickWandGenesis() };
+        let document = policy::document(&super::formats::names(), scratch());
+        let document = CString::new(document).expect("a policy is written without NUL");
+        let exception = Exception::new();
+        // SAFETY: the document and the exception outlive the call.
+        let status = unsafe { im::SetMagickSecurityPolicy(document.as_ptr(), exception.as_ptr()) };
+        // Without its policy the engine must not run at all: this is a broken build of ImageMagick, and no input of anybody's.
+        assert!(
+            status == im::MagickBooleanType::MagickTrue,
+            "ImageMagick did not take its security policy: {}",
+            exception.text()
+        );
+        // The pool's threads are the parallelism: OpenMP would multiply them by the host's cores.
+        set_limit(im::ResourceType::Thread, 1);
+    });
+}
+
+/// The directory for formats that ImageMagick codes by way of a file: made anew for this process, its owner's alone.
+pub(super) fn scratch() -> Option<&'static str> {
+    static SCRATCH: LazyLock<Option<String>> = LazyLock::new(|| {
+        let directory = tempfile::Builder::new()
+            .prefix("imago-")
+            .rand_bytes(16)
+            .tempdir()
+            .and_then(|directory| directory.keep().canonicalize())
+            .inspect_err(|error| {
+                log::warn!(
+                    "no directory for temporary files, so formats that need one, such as AVIF and HEIC, will fail: {error}"
+                );
+            })
+            .ok()?;
+        let directory = directory.to_str().map(str::to_owned)?;
+        if !policy::can_except(&directory) {
+            log::warn!(
+                "temporary files can't lie below `{directory}`, so formats that need them, such as AVIF and HEIC, will fail; expected a path of letters, digits, `.`, `_` and `-`"
+            );
+            return None;
+        }
+        // SAFETY: the function takes and returns nothing, and stays where it is until the process ends.
+        unsafe { libc::atexit(remove_scratch) };
+        Some(directory)
+    });
+    SCRATCH.as_deref()
+}
+
+extern "C" fn remove_scratch() {
+    if let Some(directory) = scratch() {
+        // Nobody is left to tell when it fails.
+        drop(std::fs::remove_dir_all(directory));
+    }
+}
+
+/// Sets the limits that ImageMagick keeps for the whole process.
+pub(crate) fn set_limits(limits: &Limits) {
+    start();
+    set_limit(im::ResourceType::Width, limits.width);
+    set_limit(im::ResourceType::Height, limits.height);
+    set_limit(im::ResourceType::Area, limits.pixels);
+    set_limit(im::ResourceType::Memory, limits.memory);
+    set_limit(im::ResourceType::ListLength, limits.frames);
+    // Pixels stay in memory or the conversion fails: a disk full of them would make everything slow before it failed.
+    set_limit(im::ResourceType::Map, 0);
+    set_limit(im::ResourceType::Disk, 0);
+}
+
+fn set_limit(resource: im::ResourceType, limit: u64) {
+    // SAFETY: the call takes no pointer and locks its own state.
+    unsafe { im::SetMagickResourceLimit(resource, limit) };
+}
+
+/// An `ExceptionInfo` of our own, for the calls that want one.
+pub(crate) struct Exception(*mut im::ExceptionInfo);
+
+impl Exception {
+    pub(crate) fn new() -> Self {
+        // SAFETY: the call takes nothing, and ends the process rather than return null.
+        Self(unsafe { im::AcquireExceptionInfo() })
+    }
+
+    pub(crate) fn as_ptr(&self) -> *mut im::ExceptionInfo {
+        self.0
+    }
+
+    fn text(&self) -> String {
+        // SAFETY: the exception is ours and live; its strings are null or C strings.
+        let (reason, description) = unsafe { ((*self.0).reason, (*self.0).description) };
+        format!("{} {}", lossy(reason), lossy(description))
+    }
+}
+
+impl Drop for Exception {
+    fn drop(&mut self) {
+        // SAFETY: it came from `AcquireExceptionInfo` and is destroyed once.
+        unsafe { im::DestroyExceptionInfo(self.0) };
+    }
+}
+
+/// A copy of a C string, which may be null.
+pub(crate) fn lossy(text: *const c_char) -> String {
+    if text.is_null() {
+        return String::new();
+    }
+    // SAFETY: not null, and callers hand over C strings of the library's only.
+    unsafe { CStr::from_ptr(text) }
+        .to_string_lossy()
+        .into_owned()
+}

@@ -1,0 +1,158 @@
+//! The second fence with the first one open: steps that no parser let through, straight to ImageMagick.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::*;
+use crate::engine::{Format, Stop};
+
+/// A picture of one colour that needs no encoder to make.
+const PICTURE: &[u8] = b"P6 4 4 255\n000000000000000000000000000000000000000000000000";
+
+fn run(source: &[u8], steps: &[Step], format: &Format) -> Result<Converted> {
+    convert(&Conversion {
+        source,
+        extension: None,
+        selector: None,
+        steps,
+        format,
+        stop: &Stop::after(Duration::from_secs(60)),
+    })
+}
+
+fn step(option: &'static str, arguments: &[&str]) -> Step {
+    Step {
+        option,
+        arguments: arguments
+            .iter()
+            .map(|&argument| argument.to_owned())
+            .collect(),
+    }
+}
+
+/// Whether a result holds the words of a secret file, or the colour of a secret picture.
+fn leaks(result: &Result<Converted>) -> bool {
+    match result {
+        Ok(converted) => {
+            converted.output.contains("sesame")
+                || converted.bytes.windows(6).any(|window| window == b"sesame")
+        }
+        Err(error) => error.to_string().contains("sesame"),
+    }
+}
+
+#[test]
+fn the_policy_opens_no_file_for_any_operation() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let secret = folder.path().join("secret.ppm");
+    std::fs::write(&secret, PICTURE).expect("a picture");
+    let text = folder.path().join("secret.txt");
+    std::fs::write(&text, "sesame").expect("a text");
+    let target = folder.path().join("written.ppm");
+
+    let picture = name(&secret);
+    let at_text = format!("@{}", name(&text));
+    let draw = format!("image Over 0,0 0,0 '{picture}'");
+    let table = [
+        step("-read", &[picture]),
+        step("-write", &[name(&target)]),
+        step("+write", &[name(&target)]),
+        step("-tile", &[picture]),
+        step("-fill", &[picture]),
+        step("-remap", &[picture]),
+        step("-profile", &[picture]),
+        step("-mask", &[picture]),
+        step("-read-mask", &[picture]),
+        step("-write-mask", &[picture]),
+        step("-clip-mask", &[picture]),
+        step("-cdl", &[name(&text)]),
+        step("-encipher", &[name(&text)]),
+        step("-draw", &[&draw]),
+        step("-draw", &[&at_text]),
+        step("-set", &["profile", name(&text)]),
+        step("-process", &["analyze"]),
+        step("-read", &["https://127.0.0.1:1/x.png"]),
+        step("-read", &["mpr:x"]),
+        step("-read", &["msl:x"]),
+        step("-read", &["ephemeral:x"]),
+        step("-read", &["text:/etc/passwd"]),
+        step("-read", &["label:@/etc/passwd"]),
+        step("-read", &["fd:0"]),
+        step("-read", &["-"]),
+    ];
+    for step in table {
+        let result = run(PICTURE, std::slice::from_ref(&step), &Format::Png);
+        assert!(result.is_err(), "`{step}` ran");
+        assert!(!leaks(&result), "`{step}`: {result:?}");
+        assert!(!target.exists(), "`{step}` wrote a file");
+    }
+    // These put the text itself in where the file may not be read: nothing fails, and nothing leaks.
+    for option in ["-set", "-annotate"] {
+        let step = step(option, &["comment", &at_text]);
+        let result = run(PICTURE, std::slice::from_ref(&step), &Format::Png);
+        assert!(!leaks(&result), "`{step}`: {result:?}");
+    }
+    assert!(secret.exists() && text.exists());
+}
+
+fn name(path: &Path) -> &str {
+    path.to_str().expect("a temporary path is text")
+}
+
+#[test]
+fn formats_that_name_files_or_run_code_are_not_read() {
+    let table: [(&[u8], &str); 6] = [
+        (b"push graphic-context\nviewbox 0 0 9 9\nimage Over 0,0 0,0 '/etc/passwd'\npop graphic-context\n", "MVG"),
+        (b"%!PS-Adobe-3.0\nshowpage\n", "PS"),
+        (b"%PDF-1.4\n", "PDF"),
+        (b"id=MagickPixelCache\n", "MPC"),
+        (b"<?xml version=\"1.0\"?><image><read filename=\"/etc/passwd\"/></image>", "SVG"),
+        (b"# ImageMagick pixel enumeration: 1,1,255,srgb\n0,0: (1,1,1)\n", "TXT"),
+    ];
+    for (source, format) in table {
+        let error = run(source, &[], &Format::Png).expect_err(format);
+        assert_eq!(error.kind(), ErrorKind::BadImage, "{format}: {error}");
+    }
+}
+
+#[test]
+fn a_document_that_names_a_file_is_refused_and_one_that_does_not_is_drawn() {
+    let inner = r#"<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"><rect width="8" height="8" fill="red"/></svg>"#;
+    let drawn = run(inner.as_bytes(), &[], &Format::Png).expect("it names nothing");
+    assert_eq!((drawn.width, drawn.height), (8, 8));
+    let outer = inner.replace("<rect", r#"<image href="/etc/passwd"/><rect"#);
+    let error = run(outer.as_bytes(), &[], &Format::Png).expect_err("it names a file");
+    assert!(error.to_string().contains("/etc/passwd"), "{error}");
+}
+
+#[test]
+fn a_conversion_that_takes_too_long_ends() {
+    let slow = [step("-resize", &["3000x3000!"]), step("-blur", &["0x60"])];
+    let stop = Stop::after(Duration::from_millis(1));
+    stop.start();
+    let error = convert(&Conversion {
+        source: PICTURE,
+        extension: None,
+        selector: None,
+        steps: &slow,
+        format: &Format::Png,
+        stop: &stop,
+    })
+    .expect_err("1 ms is not enough");
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+}
+
+#[test]
+fn an_operation_that_wants_too_much_is_an_error() {
+    set_limits(&crate::Limits::default());
+    for geometry in ["70000x10!", "60000x60000!"] {
+        let steps = [step("-resize", &[geometry])];
+        let result = run(PICTURE, &steps, &Format::Png);
+        let error = result.expect_err(geometry);
+        assert_eq!(
+            error.kind(),
+            ErrorKind::LimitExceeded,
+            "{geometry}: {error}"
+        );
+    }
+}

@@ -1,0 +1,153 @@
+//! Runs a pipeline on bytes.
+
+mod format;
+pub(crate) mod magick;
+mod svg;
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+pub use format::{Format, OtherFormat};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::operation::Step;
+
+/// What a conversion may use. ImageMagick keeps these for the whole process, so the last converter built sets them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The largest source, in bytes. Default: 512 MiB.
+    pub source_bytes: u64,
+    /// The widest image, in pixels, at any stage. Default: 65,500.
+    pub width: u64,
+    /// The highest image, in pixels, at any stage. Default: 65,500.
+    pub height: u64,
+    /// The largest image, in pixels, at any stage. Default: 256 million.
+    pub pixels: u64,
+    /// The most images that a source may hold or operations may make. Default: 10,000.
+    pub frames: u64,
+    /// The memory for the pixels of all conversions together, in bytes. Default: 4 GiB.
+    pub memory: u64,
+    /// How long one conversion may take, and the default where an action names no time. Default: 5 minutes.
+    pub timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            source_bytes: 512 << 20,
+            width: 65_500,
+            height: 65_500,
+            pixels: 256_000_000,
+            frames: 10_000,
+            memory: 4 << 30,
+            timeout: Duration::from_secs(300),
+        }
+    }
+}
+
+/// What ran a conversion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Engine {
+    /// ImageMagick, from the first byte to the last.
+    Magick,
+}
+
+impl Engine {
+    /// The engine as one word: `magick`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Magick => "magick",
+        }
+    }
+}
+
+/// One conversion, with everything it may look at.
+#[derive(Debug)]
+pub(crate) struct Conversion<'a> {
+    pub(crate) source: &'a [u8],
+    /// What the source's name ends in, a hint where the bytes leave a choice.
+    pub(crate) extension: Option<&'a str>,
+    /// Which frames or which region of the source: what stands between the brackets of `file[0]`.
+    pub(crate) selector: Option<&'a str>,
+    pub(crate) steps: &'a [Step],
+    pub(crate) format: &'a Format,
+    pub(crate) stop: &'a Stop,
+}
+
+/// What came of a conversion.
+#[derive(Debug)]
+pub(crate) struct Converted {
+    pub(crate) bytes: Bytes,
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+    pub(crate) frames: usize,
+    /// The texts that the operations produced, and warnings.
+    pub(crate) output: String,
+}
+
+/// When a running conversion is to stop. It is asked between steps, and by the engine within them.
+#[derive(Debug)]
+pub(crate) struct Stop {
+    timeout: Duration,
+    /// When the conversion was taken up: the wait for a thread is not counted.
+    started: OnceLock<Instant>,
+    canceled: AtomicBool,
+}
+
+impl Stop {
+    /// Stops so long after the [start](Self::start).
+    pub(crate) const fn after(timeout: Duration) -> Self {
+        Self {
+            timeout,
+            started: OnceLock::new(),
+            canceled: AtomicBool::new(false),
+        }
+    }
+
+    /// Starts the clock.
+    pub(crate) fn start(&self) {
+        self.started.get_or_init(Instant::now);
+    }
+
+    /// Stops as soon as can be.
+    pub(crate) fn cancel(&self) {
+        self.canceled.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is time.
+    pub(crate) fn is_due(&self) -> bool {
+        self.is_canceled() || self.is_late()
+    }
+
+    fn is_canceled(&self) -> bool {
+        self.canceled.load(Ordering::Relaxed)
+    }
+
+    fn is_late(&self) -> bool {
+        self.started
+            .get()
+            .is_some_and(|started| started.elapsed() >= self.timeout)
+    }
+
+    /// An error when it is time.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.is_canceled() {
+            Err(Error::new(ErrorKind::Canceled, "it was canceled"))
+        } else if self.is_late() {
+            Err(Error::new(
+                ErrorKind::Timeout,
+                format!(
+                    "it took longer than {} s; `timeout` sets how long it may take",
+                    self.timeout.as_secs_f64()
+                ),
+            ))
+        } else {
+            Ok(())
+        }
+    }
+}

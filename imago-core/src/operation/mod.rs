@@ -1,0 +1,195 @@
+//! The operation language: strings become a [`Pipeline`] of steps, checked before anything is fetched.
+//!
+//! An operation string holds one or more of ImageMagick's [command-line options] as shell-like words. A leading `-` may
+//! be there or not, `+name` is ImageMagick's other form, and arguments follow as many as ImageMagick's own table says:
+//! `"resize 200x200"`, `"-gravity center -extent 200x200"`, `"+repage"`.
+//!
+//! [command-line options]: https://imagemagick.org/script/command-line-options.php
+
+mod argument;
+mod catalogue;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::str::FromStr;
+
+pub use catalogue::{OperationInfo, OperationKind, operations};
+
+use crate::error::{Error, ErrorKind, Result};
+use catalogue::Entry;
+
+/// The steps that turn one image into another, in order, checked against ImageMagick's table.
+///
+/// It is made from operation strings, by [`parse`](str::parse) for one or [`Pipeline::from_operations`] for several, and
+/// prints in canonical form.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Pipeline {
+    steps: Vec<Step>,
+}
+
+/// One option of ImageMagick's with its arguments.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Step {
+    /// The option as ImageMagick's table has it, sign included: `-resize`, `+repage`, `(`.
+    pub(crate) option: &'static str,
+    pub(crate) arguments: Vec<String>,
+}
+
+impl Pipeline {
+    /// Parses operation strings, applied in order.
+    ///
+    /// Every string that is wrong is reported, with `/0`, `/1`, … as its error's pointer. The kind is always
+    /// [`InvalidOperation`](ErrorKind::InvalidOperation).
+    pub fn from_operations<S: AsRef<str>>(operations: &[S]) -> Result<Self, Vec<Error>> {
+        let mut steps = Vec::new();
+        let mut errors = Vec::new();
+        for (index, operation) in operations.iter().enumerate() {
+            match parse(operation.as_ref()) {
+                Ok(parsed) => steps.extend(parsed),
+                Err(error) => errors.push(error.at(&format!("/{index}"))),
+            }
+        }
+        if errors.is_empty() {
+            match check_parentheses(&steps) {
+                Ok(()) => return Ok(Self { steps }),
+                Err(error) => errors.push(error),
+            }
+        }
+        Err(errors)
+    }
+
+    pub(crate) fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+}
+
+impl FromStr for Pipeline {
+    type Err = Error;
+
+    fn from_str(operations: &str) -> Result<Self> {
+        let steps = parse(operations)?;
+        check_parentheses(&steps)?;
+        Ok(Self { steps })
+    }
+}
+
+impl fmt::Display for Pipeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, step) in self.steps.iter().enumerate() {
+            if index > 0 {
+                f.write_str(" ")?;
+            }
+            write!(f, "{step}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The parentheses are words of the operation language as they stand, not of a shell.
+        f.write_str(self.option)?;
+        for argument in &self.arguments {
+            write!(f, " {}", shell_words::quote(argument))?;
+        }
+        Ok(())
+    }
+}
+
+/// Parses one operation string into its steps.
+fn parse(operation: &str) -> Result<Vec<Step>> {
+    let mut words = split(operation)?.into_iter();
+    let mut steps = Vec::new();
+    while let Some(word) = words.next() {
+        let entry = catalogue::find(&word)?;
+        let arguments = take_arguments(entry, &mut words)?;
+        argument::check(entry, &arguments)?;
+        steps.push(Step {
+            option: entry.option,
+            arguments,
+        });
+    }
+    if steps.is_empty() {
+        return Err(invalid(
+            "an operation string is empty; expected an operation such as `resize 200x200`",
+        ));
+    }
+    Ok(steps)
+}
+
+/// Stands in for `#` while `shell_words` looks on: a noncharacter, which means nothing in any text.
+const HASH: &str = "\u{FDD0}";
+
+/// Splits an operation string into words as a shell does, but for `#`, which begins a colour here and not a comment.
+fn split(operation: &str) -> Result<Vec<String>> {
+    if operation.contains('\0') {
+        return Err(invalid(format!(
+            "`{}` holds a NUL character, which no operation can",
+            operation.escape_debug()
+        )));
+    }
+    let hidden = operation.replace(HASH, "").replace('#', HASH);
+    let words = shell_words::split(&hidden).map_err(|_| {
+        invalid(format!(
+            "`{operation}` has a quote that is not closed; expected both quotes, as in `annotate +10+10 'two words'`"
+        ))
+    })?;
+    Ok(words
+        .into_iter()
+        .map(|word| word.replace(HASH, "#"))
+        .collect())
+}
+
+fn take_arguments(entry: &Entry, words: &mut impl Iterator<Item = String>) -> Result<Vec<String>> {
+    let arguments: Vec<_> = words.take(entry.arity).collect();
+    if arguments.len() < entry.arity {
+        return Err(invalid(format!(
+            "`{}` takes {}, but {} given; example: `{}`",
+            entry.name(),
+            count(entry.arity, "argument"),
+            match arguments.len() {
+                0 => "none is".to_owned(),
+                1 => "only 1 is".to_owned(),
+                n => format!("only {n} are"),
+            },
+            entry.example(),
+        )));
+    }
+    Ok(arguments)
+}
+
+/// Parentheses must match over the whole pipeline: ImageMagick would silently drop images otherwise.
+fn check_parentheses(steps: &[Step]) -> Result<()> {
+    let mut open = 0_usize;
+    for step in steps {
+        match step.option {
+            "(" => open += 1,
+            ")" if open == 0 => {
+                return Err(invalid(
+                    "`)` closes a parenthesis that was not opened; expected a `(` before it, as in `( +clone -negate ) -append`",
+                ));
+            }
+            ")" => open -= 1,
+            _ => {}
+        }
+    }
+    if open > 0 {
+        return Err(invalid(
+            "`(` is not closed; expected a `)` after it, as in `( +clone -negate ) -append`",
+        ));
+    }
+    Ok(())
+}
+
+fn invalid(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidOperation, message)
+}
+
+fn count(n: usize, thing: &str) -> String {
+    if n == 1 {
+        format!("1 {thing}")
+    } else {
+        format!("{n} {thing}s")
+    }
+}

@@ -1,0 +1,145 @@
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::*;
+use crate::storage::{ObjectHeaders, Stores};
+
+const MAX: u64 = 1 << 20;
+
+async fn put(stores: &Stores, url: &str, body: impl Into<Bytes>) -> Location {
+    let location = Location::parse(url).unwrap();
+    let headers = ObjectHeaders::new("image/png").unwrap();
+    stores.put(&location, body.into(), &headers).await.unwrap();
+    location
+}
+
+fn memory() -> Stores {
+    Stores::builder().memory(true).build().unwrap()
+}
+
+async fn open(dir: &tempfile::TempDir, max_bytes: u64) -> Cache {
+    // A closed cache's lock goes with its last task.
+    for _ in 0..100 {
+        match Cache::open(dir.path(), max_bytes).await {
+            Ok(cache) => return cache,
+            Err(e) if e.to_string().contains("in use") => {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            Err(e) => panic!("{e:?}"),
+        }
+    }
+    panic!("still in use")
+}
+
+fn files(dir: &tempfile::TempDir) -> Vec<std::path::PathBuf> {
+    let mut files: Vec<_> = std::fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.file_name().unwrap() != "lock")
+        .collect();
+    files.sort();
+    files
+}
+
+#[tokio::test]
+async fn an_entry_is_served_until_a_later_call_wants_it_newer() {
+    let (dir, stores) = (tempfile::tempdir().unwrap(), memory());
+    let cache = open(&dir, MAX).await;
+    let location = put(&stores, "memory://b/k", "one").await;
+    let first = Instant::now();
+    let fetch = async |not_before| {
+        let source = cache
+            .fetch(&stores, &location, not_before, MAX)
+            .await
+            .unwrap();
+        (
+            String::from_utf8(source.bytes.to_vec()).unwrap(),
+            source.cache,
+        )
+    };
+    assert_eq!(fetch(first).await, ("one".into(), CacheStatus::Miss));
+    assert_eq!(fetch(first).await, ("one".into(), CacheStatus::Hit));
+    assert_eq!(
+        fetch(Instant::now()).await,
+        ("one".into(), CacheStatus::Revalidated)
+    );
+    put(&stores, "memory://b/k", "two").await;
+    assert_eq!(fetch(first).await, ("one".into(), CacheStatus::Hit));
+    let second = Instant::now();
+    assert_eq!(fetch(second).await, ("two".into(), CacheStatus::Miss));
+    assert_eq!(fetch(second).await, ("two".into(), CacheStatus::Hit));
+    assert_eq!(files(&dir).len(), 1, "the older version is gone");
+}
+
+#[tokio::test]
+async fn a_reopened_cache_revalidates_what_it_kept() {
+    let (dir, stores) = (tempfile::tempdir().unwrap(), memory());
+    let start = Instant::now();
+    let location = put(&stores, "memory://b/k", "one").await;
+    let cache = open(&dir, MAX).await;
+    cache.fetch(&stores, &location, start, MAX).await.unwrap();
+    drop(cache);
+    std::fs::write(
+        dir.path().join(format!("{:064x}-{:016x}.tmp", 1, 2)),
+        "torn",
+    )
+    .unwrap();
+    std::fs::write(dir.path().join("someone-elses.txt"), "left alone").unwrap();
+    let cache = open(&dir, MAX).await;
+    let source = cache.fetch(&stores, &location, start, MAX).await.unwrap();
+    assert_eq!(source.cache, CacheStatus::Revalidated);
+    assert_eq!(source.bytes, "one");
+    assert_eq!(files(&dir).len(), 2, "{:?}", files(&dir));
+}
+
+#[tokio::test]
+async fn damaged_files_are_never_served() {
+    let stores = memory();
+    let location = put(&stores, "memory://b/k", vec![7; 10_000]).await;
+    // At each of these places: magic, checksum, a length, identity, ETag, first and last byte.
+    for (at, reopen) in [
+        (0, true),
+        (0, false),
+        (9, true),
+        (9, false),
+        (41, true),
+        (41, false),
+        (50, true),
+        (60, false),
+    ]
+    .into_iter()
+    .chain([
+        (70, true),
+        (9_999, true),
+        (9_999, false),
+        (10_050, true),
+        (10_050, false),
+    ]) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut cache = Some(open(&dir, MAX).await);
+        let start = Instant::now();
+        let fetch = async |cache: &Option<Cache>| {
+            let cache = cache.as_ref().unwrap();
+            cache.fetch(&stores, &location, start, MAX).await.unwrap()
+        };
+        fetch(&cache).await;
+        let path = files(&dir).remove(0);
+        if reopen {
+            cache = None;
+        }
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[at] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        if reopen {
+            cache = Some(open(&dir, MAX).await);
+        }
+        let source = fetch(&cache).await;
+        assert_eq!(source.bytes, vec![7; 10_000], "byte {at}");
+        assert_eq!(
+            source.cache,
+            CacheStatus::Miss,
+            "byte {at}, reopened: {reopen}"
+        );
+    }
+}
