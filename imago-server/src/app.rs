@@ -1,0 +1,109 @@
+//! What the parts of the server share.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::job::dispatcher::Dispatcher;
+use crate::job::runner::Runner;
+use crate::store::JobStore;
+
+/// The server, but for its sockets: what is set, what runs actions, where jobs are kept, and whether it is about to end.
+pub struct App {
+    pub(crate) config: Config,
+    pub(crate) store: Arc<dyn JobStore>,
+    pub(crate) runner: Arc<dyn Runner>,
+    /// No new work is taken.
+    draining: CancellationToken,
+    /// Waiting polls are answered.
+    closing: CancellationToken,
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App")
+            .field("config", &self.config)
+            .field("store", &self.store)
+            .field("draining", &self.is_draining())
+            .finish_non_exhaustive()
+    }
+}
+
+impl App {
+    /// A server that keeps its jobs in this store and runs their actions by this runner.
+    pub fn new(config: Config, store: Arc<dyn JobStore>, runner: Arc<dyn Runner>) -> Self {
+        Self {
+            config,
+            store,
+            runner,
+            draining: CancellationToken::new(),
+            closing: CancellationToken::new(),
+        }
+    }
+
+    /// Where jobs are kept.
+    pub fn store(&self) -> &dyn JobStore {
+        &*self.store
+    }
+
+    /// Runs jobs until `shutdown`, and ends in good order: takes no more work, lets what runs end within the
+    /// configuration's `shutdown.grace`, and has waiting polls answered.
+    pub async fn work(&self, shutdown: impl Future<Output = ()>) {
+        let dispatcher = Dispatcher::start(Arc::clone(&self.store), Arc::clone(&self.runner));
+        tokio::select! {
+            () = shutdown => {}
+            () = self.forget_old_jobs() => {}
+        }
+        log::info!("draining: no more work is taken");
+        self.draining.cancel();
+        let grace = self.config.shutdown.grace;
+        if !dispatcher.drain(grace).await {
+            log::warn!(grace_ms = grace.as_millis(); "broke off actions that did not end in time");
+        }
+        if let Ok(counts) = self.store.counts().await
+            && !self.store.is_durable()
+            && counts.queued + counts.working > 0
+        {
+            log::warn!(
+                "jobs.queued" = counts.queued, "jobs.working" = counts.working;
+                "{} jobs that have not finished are lost: this store keeps them in memory",
+                counts.queued + counts.working
+            );
+        }
+        self.closing.cancel();
+    }
+
+    /// Makes the store forget, time and again, what finished long ago.
+    async fn forget_old_jobs(&self) {
+        let keep = self.config.jobs.keep;
+        let pause = (keep / 10).clamp(Duration::from_millis(10), Duration::from_secs(60));
+        loop {
+            tokio::time::sleep(pause).await;
+            let Some(before) = SystemTime::now().checked_sub(keep) else {
+                continue;
+            };
+            match self.store.expire(before).await {
+                Ok(0) => {}
+                Ok(jobs) => log::info!(jobs = jobs; "forgot jobs that finished long ago"),
+                Err(error) => log::error!(error:% = error; "could not forget old jobs"),
+            }
+        }
+    }
+
+    /// Whether no new work is taken.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.is_cancelled()
+    }
+
+    /// Waits until polls are to be answered as things are.
+    pub(crate) async fn closing(&self) {
+        self.closing.cancelled().await;
+    }
+
+    /// When another server may have taken over from this one that drains.
+    pub(crate) fn retry_after_seconds(&self) -> u64 {
+        self.config.shutdown.grace.as_secs().saturating_add(1)
+    }
+}

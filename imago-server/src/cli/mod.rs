@@ -1,0 +1,334 @@
+//! The command line: what can be said on it, and the commands that need no server.
+
+mod convert;
+mod operations;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, ConfigError};
+
+pub use convert::{Convert, convert};
+pub use operations::operations;
+
+/// Converts images that lie in object stores with `ImageMagick`, in batches, over a REST API.
+#[derive(Debug, Parser)]
+#[command(name = "imago-server", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do; `serve` if nothing is said.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Settings of `serve`, which may be given without its name.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the REST API (the default command)
+    Serve(Box<Settings>),
+    /// Convert one image, without a server
+    Convert(Convert),
+    /// List the operations that can be used, and those that are refused with the reason
+    Operations,
+}
+
+/// Settings from the environment and the command line: each that is given goes over the configuration file's.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Settings {
+    /// Configuration file in TOML; flags and the environment go over it
+    #[arg(long, env = "IMAGO_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:8080]
+    #[arg(long, env = "IMAGO_LISTEN", value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// Folder for what the server keeps [default: ./imago-data]
+    #[arg(long, env = "IMAGO_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Folder whose files `file://` URLs may name; repeatable [default: none, `file://` is off]
+    /// [env: `IMAGO_FILE_ROOT`, separated by colons]
+    #[arg(long, value_name = "DIR")]
+    file_root: Vec<PathBuf>,
+    /// How many conversions run at the same time [default: one for each core]
+    #[arg(long, env = "IMAGO_THREADS", value_name = "N")]
+    threads: Option<usize>,
+    /// How large the cache of sources may grow; 0 keeps none [default: 10GiB]
+    #[arg(long, env = "IMAGO_CACHE_SIZE", value_name = "SIZE")]
+    cache_size: Option<ByteSize>,
+    /// URL prefix that actions may name; repeatable [default: all configured stores]
+    /// [env: `IMAGO_ALLOW`, separated by blanks]
+    #[arg(long, value_name = "PREFIX")]
+    allow: Vec<String>,
+    /// Let http(s) URLs lead to private, loopback and link-local addresses [default: false]
+    #[arg(long, env = "IMAGO_HTTP_PRIVATE", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    http_private: Option<bool>,
+    /// How many actions a job may have [default: 1000]
+    #[arg(long, env = "IMAGO_LIMITS_ACTIONS", value_name = "N")]
+    limits_actions: Option<usize>,
+    /// How large a request's body may be [default: 8MiB]
+    #[arg(long, env = "IMAGO_LIMITS_BODY", value_name = "SIZE")]
+    limits_body: Option<ByteSize>,
+    /// How many jobs may wait; a further one is answered 429 [default: 10000]
+    #[arg(long, env = "IMAGO_LIMITS_QUEUE", value_name = "N")]
+    limits_queue: Option<usize>,
+    /// How many connections are open at the same time [default: 10000]
+    #[arg(long, env = "IMAGO_LIMITS_CONNECTIONS", value_name = "N")]
+    limits_connections: Option<usize>,
+    /// How long an action may take that sets no `timeout` [default: 5m]
+    #[arg(long, env = "IMAGO_LIMITS_TIMEOUT", value_name = "TIME", value_parser = humantime::parse_duration)]
+    limits_timeout: Option<Duration>,
+    /// The largest `timeout` that an action may set [default: 1h]
+    #[arg(long, env = "IMAGO_LIMITS_MAX_TIMEOUT", value_name = "TIME", value_parser = humantime::parse_duration)]
+    limits_max_timeout: Option<Duration>,
+    /// How long a client may take to send a request's head [default: 30s]
+    #[arg(long, env = "IMAGO_LIMITS_HEADER_TIMEOUT", value_name = "TIME", value_parser = humantime::parse_duration)]
+    limits_header_timeout: Option<Duration>,
+    /// How long a client may take to send a request's body [default: 1m]
+    #[arg(long, env = "IMAGO_LIMITS_BODY_TIMEOUT", value_name = "TIME", value_parser = humantime::parse_duration)]
+    limits_body_timeout: Option<Duration>,
+    /// How long a finished job can be asked about [default: 7days]
+    #[arg(long, env = "IMAGO_JOBS_KEEP", value_name = "TIME", value_parser = humantime::parse_duration)]
+    jobs_keep: Option<Duration>,
+    /// How long running actions may take to end at shutdown [default: 30s]
+    #[arg(long, env = "IMAGO_SHUTDOWN_GRACE", value_name = "TIME", value_parser = humantime::parse_duration)]
+    shutdown_grace: Option<Duration>,
+}
+
+impl Settings {
+    /// The configuration: defaults, over them the file, over it these settings.
+    ///
+    /// `environment` reads a variable; only lists are looked up here, the others have been by the parser.
+    pub fn into_config(
+        self,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<Config, ConfigError> {
+        fn set<T>(target: &mut T, value: Option<T>) {
+            if let Some(value) = value {
+                *target = value;
+            }
+        }
+        let mut config = match &self.config {
+            Some(file) => Config::read(file)?,
+            None => Config::default(),
+        };
+        set(&mut config.listen, self.listen);
+        set(&mut config.data, self.data);
+        set(&mut config.cache_size, self.cache_size);
+        set(&mut config.http_private, self.http_private);
+        set(&mut config.limits.actions, self.limits_actions);
+        set(&mut config.limits.body, self.limits_body);
+        set(&mut config.limits.queue, self.limits_queue);
+        set(&mut config.limits.connections, self.limits_connections);
+        set(&mut config.limits.timeout, self.limits_timeout);
+        set(&mut config.limits.max_timeout, self.limits_max_timeout);
+        set(
+            &mut config.limits.header_timeout,
+            self.limits_header_timeout,
+        );
+        set(&mut config.limits.body_timeout, self.limits_body_timeout);
+        set(&mut config.jobs.keep, self.jobs_keep);
+        set(&mut config.shutdown.grace, self.shutdown_grace);
+        config.threads = self.threads.or(config.threads);
+        if !self.file_root.is_empty() {
+            config.file_root = self.file_root;
+        } else if let Some(roots) = environment("IMAGO_FILE_ROOT") {
+            config.file_root = std::env::split_paths(&roots)
+                .filter(|root| !root.as_os_str().is_empty())
+                .collect();
+        }
+        if !self.allow.is_empty() {
+            config.allow = self.allow;
+        } else if let Some(prefixes) = environment("IMAGO_ALLOW") {
+            config.allow = prefixes.split_whitespace().map(str::to_owned).collect();
+        }
+        config.check()?;
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn settings(words: &[&str]) -> Settings {
+        let words = std::iter::once("imago-server").chain(words.iter().copied());
+        Cli::try_parse_from(words).unwrap().settings
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_go_over_the_environment_and_it_over_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("imago.toml");
+        std::fs::write(&file, "file-root = [\"/file\"]\nallow = [\"s3://file/\"]\nthreads = 3\n[limits]\nqueue = 4\nactions = 5\n").unwrap();
+        let file = file.to_str().unwrap();
+        let none = |_: &str| None;
+        let some = |name: &str| match name {
+            "IMAGO_FILE_ROOT" => Some("/one:/two:".to_owned()),
+            "IMAGO_ALLOW" => Some("s3://one/ s3://two/".to_owned()),
+            _ => None,
+        };
+
+        let config = settings(&["--config", file]).into_config(none).unwrap();
+        assert_eq!(config.file_root, [PathBuf::from("/file")]);
+        assert_eq!(config.allow, ["s3://file/"]);
+        assert_eq!(
+            (config.threads, config.limits.queue, config.limits.actions),
+            (Some(3), 4, 5)
+        );
+
+        let config = settings(&["--config", file]).into_config(some).unwrap();
+        assert_eq!(
+            config.file_root,
+            [PathBuf::from("/one"), PathBuf::from("/two")]
+        );
+        assert_eq!(config.allow, ["s3://one/", "s3://two/"]);
+
+        let flags = [
+            "--config",
+            file,
+            "--file-root",
+            "/a:b",
+            "--file-root",
+            "/c",
+            "--allow",
+            "gs://x/",
+            "--threads",
+            "7",
+            "--limits-queue",
+            "8",
+        ];
+        let config = settings(&flags).into_config(some).unwrap();
+        assert_eq!(
+            config.file_root,
+            [PathBuf::from("/a:b"), PathBuf::from("/c")]
+        );
+        assert_eq!(config.allow, ["gs://x/"]);
+        assert_eq!(
+            (config.threads, config.limits.queue, config.limits.actions),
+            (Some(7), 8, 5)
+        );
+    }
+
+    #[test]
+    fn every_flag_sets_its_member() {
+        let words = "--listen [::1]:9 --data /d --cache-size 1KiB --http-private --limits-actions 1 --limits-body 2KB \
+                     --limits-queue 3 --limits-connections 4 --limits-timeout 5s --limits-max-timeout 6s \
+                     --limits-header-timeout 7s --limits-body-timeout 8s --jobs-keep 9s --shutdown-grace 10s";
+        let words: Vec<_> = words.split_whitespace().collect();
+        let config = settings(&words).into_config(|_| None).unwrap();
+        let seconds = Duration::from_secs;
+        let mut expected = Config {
+            listen: "[::1]:9".parse().unwrap(),
+            data: PathBuf::from("/d"),
+            cache_size: ByteSize(1024),
+            http_private: true,
+            ..Config::default()
+        };
+        expected.limits = crate::config::Limits {
+            actions: 1,
+            body: ByteSize(2000),
+            queue: 3,
+            connections: 4,
+            timeout: seconds(5),
+            max_timeout: seconds(6),
+            header_timeout: seconds(7),
+            body_timeout: seconds(8),
+        };
+        expected.jobs.keep = seconds(9);
+        expected.shutdown.grace = seconds(10);
+        assert_eq!(config, expected);
+        let off = settings(&["--http-private=false"])
+            .into_config(|_| None)
+            .unwrap();
+        assert!(!off.http_private);
+    }
+
+    /// The help is written by hand; it must not differ from what happens.
+    #[test]
+    fn the_help_states_defaults_and_variables() {
+        let mut command = Cli::command();
+        let help = command.render_long_help().to_string();
+        let config = Config::default();
+        let time = |time| humantime::format_duration(time).to_string();
+        for (flag, default) in [
+            ("--listen", config.listen.to_string()),
+            ("--data", config.data.display().to_string()),
+            (
+                "--cache-size",
+                config.cache_size.display().iec().to_string(),
+            ),
+            ("--limits-actions", config.limits.actions.to_string()),
+            (
+                "--limits-body",
+                config.limits.body.display().iec().to_string(),
+            ),
+            ("--limits-queue", config.limits.queue.to_string()),
+            (
+                "--limits-connections",
+                config.limits.connections.to_string(),
+            ),
+            ("--limits-timeout", time(config.limits.timeout)),
+            ("--limits-max-timeout", time(config.limits.max_timeout)),
+            (
+                "--limits-header-timeout",
+                time(config.limits.header_timeout),
+            ),
+            ("--limits-body-timeout", time(config.limits.body_timeout)),
+            ("--jobs-keep", time(config.jobs.keep)),
+            ("--shutdown-grace", time(config.shutdown.grace)),
+            ("--http-private", config.http_private.to_string()),
+        ] {
+            let from = help
+                .find(&format!("{flag} "))
+                .or_else(|| help.find(&format!("{flag}[")));
+            let text = &help[from.unwrap_or_else(|| panic!("no {flag} in {help}"))..];
+            let text = text
+                .split("\n      --")
+                .next()
+                .unwrap_or_default()
+                .replace(".0 ", "")
+                .replace(' ', "");
+            let default = default.replace(".0 ", "").replace(' ', "");
+            assert!(
+                text.contains(&format!("[default:{default}]")),
+                "{flag}: {default} is not in {text}"
+            );
+            let variable = format!(
+                "[env:IMAGO_{}=",
+                flag.trim_start_matches('-')
+                    .replace('-', "_")
+                    .to_uppercase()
+            );
+            assert!(
+                text.contains(&variable),
+                "{flag}: {variable} is not in {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn serve_is_the_default_command() {
+        let named = Cli::try_parse_from(["imago-server", "serve", "--threads", "2"]).unwrap();
+        assert!(
+            matches!(named.command, Some(Command::Serve(settings)) if settings.threads == Some(2))
+        );
+        assert_eq!(settings(&["--threads", "2"]).threads, Some(2));
+        let refused = Cli::try_parse_from(["imago-server", "--threads", "2", "operations"]);
+        assert!(
+            refused.is_err(),
+            "settings of `serve` mean nothing to another command"
+        );
+    }
+}

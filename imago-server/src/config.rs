@@ -1,0 +1,419 @@
+//! What can be set: a file, over it the environment, over it the command line.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use serde::{Deserialize, Deserializer};
+
+/// In seconds.
+const MINUTE: u64 = 60;
+
+/// All settings, each with its default. A configuration file has this shape, in TOML.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Config {
+    /// The address to listen on; port 0 takes a free one. Default `127.0.0.1:8080`.
+    pub listen: SocketAddr,
+    /// The folder for what the server keeps: the cache of sources. Default `./imago-data`.
+    pub data: PathBuf,
+    /// Folders whose files `file://` URLs may name. None by default: then `file://` is off.
+    pub file_root: Vec<PathBuf>,
+    /// How many conversions run at the same time. Default: one for each core.
+    pub threads: Option<usize>,
+    /// How large the cache of sources may grow; 0 keeps none. Default 10 GiB.
+    pub cache_size: ByteSize,
+    /// URL prefixes that actions may name; all configured stores by default.
+    pub allow: Vec<String>,
+    /// Whether `http://` and `https://` URLs may lead to private, loopback and link-local addresses. Default no.
+    pub http_private: bool,
+    /// What a request may ask for, and how long it may take.
+    pub limits: Limits,
+    /// How jobs are kept.
+    pub jobs: Jobs,
+    /// How the server ends.
+    pub shutdown: Shutdown,
+    /// Options for single buckets, by their URL: `[stores."s3://bucket"]`, with what the cloud's SDK calls them.
+    pub stores: BTreeMap<String, BTreeMap<String, StoreOption>>,
+}
+
+/// What a request may ask for, and how long it may take.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Limits {
+    /// How many actions a job may have. Default 1000.
+    pub actions: usize,
+    /// How large a request's body may be. Default 8 MiB.
+    pub body: ByteSize,
+    /// How many jobs may wait; a further one is answered 429. Default 10000.
+    pub queue: usize,
+    /// How many connections are open at the same time; further ones wait to be accepted. Default 10000.
+    pub connections: usize,
+    /// How long an action may take that sets no `timeout`. Default 5 minutes.
+    #[serde(deserialize_with = "duration")]
+    pub timeout: Duration,
+    /// The largest `timeout` that an action may set. Default 1 hour.
+    #[serde(deserialize_with = "duration")]
+    pub max_timeout: Duration,
+    /// How long a client may take to send a request's head; an idle connection is closed after it too. Default 30 s.
+    #[serde(deserialize_with = "duration")]
+    pub header_timeout: Duration,
+    /// How long a client may take to send a request's body, from its head to its end. Default 1 minute.
+    #[serde(deserialize_with = "duration")]
+    pub body_timeout: Duration,
+}
+
+/// How jobs are kept.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Jobs {
+    /// How long a finished job can be asked about. Default 7 days.
+    #[serde(deserialize_with = "duration")]
+    pub keep: Duration,
+}
+
+/// How the server ends.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Shutdown {
+    /// How long running actions, and after them open requests, may take to end. Default 30 s.
+    #[serde(deserialize_with = "duration")]
+    pub grace: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            data: PathBuf::from("./imago-data"),
+            file_root: Vec::new(),
+            threads: None,
+            cache_size: ByteSize::gib(10),
+            allow: Vec::new(),
+            http_private: false,
+            limits: Limits::default(),
+            jobs: Jobs::default(),
+            shutdown: Shutdown::default(),
+            stores: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            actions: 1000,
+            body: ByteSize::mib(8),
+            queue: 10_000,
+            connections: 10_000,
+            timeout: Duration::from_secs(5 * MINUTE),
+            max_timeout: Duration::from_secs(60 * MINUTE),
+            header_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(MINUTE),
+        }
+    }
+}
+
+impl Default for Jobs {
+    fn default() -> Self {
+        Self {
+            keep: Duration::from_secs(7 * 24 * 60 * MINUTE),
+        }
+    }
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self {
+            grace: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Config {
+    /// Reads a configuration file.
+    pub fn read(file: &Path) -> Result<Self, ConfigError> {
+        let place = format!("the configuration file `{}`", file.display());
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| ConfigError(format!("can't read {place}: {error}")))?;
+        // The parser's own text shows the line, and names unknown keys with those that there are.
+        toml::from_str(&text).map_err(|error| ConfigError(format!("{place}: {error}")))
+    }
+
+    /// Refuses values that could not work.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let limits = &self.limits;
+        let positive = [
+            ("threads", self.threads == Some(0)),
+            ("limits.actions", limits.actions == 0),
+            ("limits.body", limits.body == ByteSize(0)),
+            ("limits.queue", limits.queue == 0),
+            ("limits.connections", limits.connections == 0),
+            ("limits.timeout", limits.timeout.is_zero()),
+            ("limits.header-timeout", limits.header_timeout.is_zero()),
+            ("limits.body-timeout", limits.body_timeout.is_zero()),
+        ];
+        if let Some((name, _)) = positive.into_iter().find(|(_, is_zero)| *is_zero) {
+            return Err(ConfigError(format!("`{name}` must be more than 0, got 0")));
+        }
+        if limits.timeout > limits.max_timeout {
+            return Err(ConfigError(format!(
+                "`limits.timeout` must be at most `limits.max-timeout`, got {} and {}",
+                humantime::format_duration(limits.timeout),
+                humantime::format_duration(limits.max_timeout),
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Why the configuration can't be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError(String);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.trim_end())
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// The value of a store's option: what the SDKs read as text may be written as TOML's number or boolean too.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoreOption(String);
+
+impl StoreOption {
+    /// The value as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for StoreOption {
+    /// Does not show the value: it may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+impl<'de> Deserialize<'de> for StoreOption {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = StoreOption;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string, an integer or a boolean")
+            }
+            fn visit_str<E>(self, value: &str) -> Result<StoreOption, E> {
+                Ok(StoreOption(value.to_owned()))
+            }
+            fn visit_i64<E>(self, value: i64) -> Result<StoreOption, E> {
+                Ok(StoreOption(value.to_string()))
+            }
+            fn visit_bool<E>(self, value: bool) -> Result<StoreOption, E> {
+                Ok(StoreOption(value.to_string()))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+/// A time as people write it: `30s`, `7days`, `1h 30m`.
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    struct Visitor;
+    impl serde::de::Visitor<'_> for Visitor {
+        type Value = Duration;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a time such as `\"30s\"` or `\"7days\"`")
+        }
+        fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Duration, E> {
+            humantime::parse_duration(value)
+                .map_err(|_| E::invalid_value(serde::de::Unexpected::Str(value), &self))
+        }
+    }
+    deserializer.deserialize_str(Visitor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Config, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("imago.toml");
+        std::fs::write(&file, text).unwrap();
+        Config::read(&file)
+    }
+
+    #[test]
+    fn an_empty_file_sets_nothing() {
+        assert_eq!(read("").unwrap(), Config::default());
+        assert_eq!(Config::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn a_file_can_set_everything() {
+        let config = read(
+            r#"
+            listen = "0.0.0.0:80"
+            data = "/var/lib/imago"
+            file-root = ["/srv/pictures", "/srv/results"]
+            threads = 3
+            cache-size = "2 GiB"
+            allow = ["s3://shop/"]
+            http-private = true
+
+            [limits]
+            actions = 1
+            body = "1MiB"
+            queue = 2
+            connections = 3
+            timeout = "4s"
+            max-timeout = "5min"
+            header-timeout = "6s"
+            body-timeout = "1m 7s"
+
+            [jobs]
+            keep = "1day"
+
+            [shutdown]
+            grace = "250ms"
+
+            [stores."s3://shop"]
+            endpoint = "http://127.0.0.1:8333"
+            allow_http = true
+            retries = 3
+            "#,
+        )
+        .unwrap();
+        let expected = Config {
+            listen: SocketAddr::from(([0, 0, 0, 0], 80)),
+            data: PathBuf::from("/var/lib/imago"),
+            file_root: vec![
+                PathBuf::from("/srv/pictures"),
+                PathBuf::from("/srv/results"),
+            ],
+            threads: Some(3),
+            cache_size: ByteSize::gib(2),
+            allow: vec!["s3://shop/".to_owned()],
+            http_private: true,
+            limits: Limits {
+                actions: 1,
+                body: ByteSize::mib(1),
+                queue: 2,
+                connections: 3,
+                timeout: Duration::from_secs(4),
+                max_timeout: Duration::from_secs(300),
+                header_timeout: Duration::from_secs(6),
+                body_timeout: Duration::from_secs(67),
+            },
+            jobs: Jobs {
+                keep: Duration::from_secs(86_400),
+            },
+            shutdown: Shutdown {
+                grace: Duration::from_millis(250),
+            },
+            stores: BTreeMap::from([(
+                "s3://shop".to_owned(),
+                BTreeMap::from([
+                    (
+                        "endpoint".to_owned(),
+                        StoreOption("http://127.0.0.1:8333".to_owned()),
+                    ),
+                    ("allow_http".to_owned(), StoreOption("true".to_owned())),
+                    ("retries".to_owned(), StoreOption("3".to_owned())),
+                ]),
+            )]),
+        };
+        assert_eq!(config, expected);
+    }
+
+    #[test]
+    fn a_bad_file_is_refused_with_the_place() {
+        for (text, expected) in [
+            (
+                "treads = 3",
+                &["unknown field `treads`", "`threads`", "line 1"][..],
+            ),
+            (
+                "[limits]\nqueu = 3",
+                &["unknown field `queu`", "`queue`", "line 2"],
+            ),
+            (
+                "[jobs]\nkeep = \"soon\"",
+                &["\"soon\"", "`\"30s\"`", "line 2"],
+            ),
+            (
+                "[jobs]\nkeep = 7",
+                &["integer `7`", "a time such as", "line 2"],
+            ),
+            ("cache-size = \"big\"", &["line 1"]),
+            ("threads = \"many\"", &["line 1"]),
+            ("listen = \"here\"", &["line 1"]),
+            (
+                "[stores.\"s3://b\"]\nregion = [1]",
+                &["a string, an integer or a boolean", "line 2"],
+            ),
+            ("listen", &["line 1"]),
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            for part in expected {
+                assert!(
+                    error.contains(part),
+                    "{text:?} gave {error:?}, without {part:?}"
+                );
+            }
+            assert!(error.contains("imago.toml"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = Config::read(Path::new("/nowhere/imago.toml"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("can't read the configuration file `/nowhere/imago.toml`: "),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn values_that_could_not_work_are_refused() {
+        type Change = fn(&mut Config);
+        let cases: [(Change, &str); 5] = [
+            (|c| c.threads = Some(0), "`threads`"),
+            (|c| c.limits.actions = 0, "`limits.actions`"),
+            (|c| c.limits.body = ByteSize(0), "`limits.body`"),
+            (
+                |c| c.limits.connections = 0,
+                "`limits.connections` must be more than 0",
+            ),
+            (
+                |c| c.limits.timeout = Duration::from_secs(7200),
+                "`limits.max-timeout`, got 2h and 1h",
+            ),
+        ];
+        for (change, expected) in cases {
+            let mut config = Config::default();
+            change(&mut config);
+            let error = config.check().unwrap_err().to_string();
+            assert!(
+                error.contains(expected),
+                "{error:?} is without {expected:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn options_of_stores_are_not_shown() {
+        let config = read("[stores.\"s3://b\"]\nsecret_access_key = \"hush\"").unwrap();
+        assert!(!format!("{config:?}").contains("hush"));
+    }
+}

@@ -1,0 +1,112 @@
+//! Which path is which resource, and what may be done to it.
+
+use hyper::Method;
+use matchit::Router;
+
+/// What a path names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Resource {
+    /// `/api/v1/work`
+    Work,
+    /// `/api/v1/work/{id}`
+    Job,
+    /// `/healthz`
+    Health,
+    /// `/readyz`
+    Ready,
+}
+
+impl Resource {
+    /// The methods that the resource has, as `Allow` lists them.
+    pub(super) const fn allow(self) -> &'static str {
+        match self {
+            Self::Work => "POST",
+            Self::Job | Self::Health | Self::Ready => "GET, HEAD",
+        }
+    }
+
+    /// Whether the resource has the method.
+    pub(super) fn allows(self, method: &Method) -> bool {
+        self.allow()
+            .split(", ")
+            .any(|allowed| allowed == method.as_str())
+    }
+}
+
+/// All paths.
+#[derive(Debug)]
+pub(super) struct Routes(Router<Resource>);
+
+impl Routes {
+    pub(super) fn new() -> Self {
+        let mut router = Router::new();
+        for (path, resource) in [
+            ("/api/v1/work", Resource::Work),
+            ("/api/v1/work/{id}", Resource::Job),
+            ("/healthz", Resource::Health),
+            ("/readyz", Resource::Ready),
+        ] {
+            router
+                .insert(path, resource)
+                .expect("the paths differ from each other");
+        }
+        Self(router)
+    }
+
+    /// The resource that the path names, and the `{id}` in it.
+    pub(super) fn find<'p>(&self, path: &'p str) -> Option<(Resource, &'p str)> {
+        let found = self.0.at(path).ok()?;
+        // The parameter borrows from the path, by way of its place in it.
+        let id = found.params.get("id").map_or("", |id| {
+            path.rsplit('/')
+                .next()
+                .filter(|last| *last == id)
+                .unwrap_or_default()
+        });
+        Some((*found.value, id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths() {
+        let routes = Routes::new();
+        for (path, expected) in [
+            ("/api/v1/work", Some((Resource::Work, ""))),
+            ("/api/v1/work/abc", Some((Resource::Job, "abc"))),
+            ("/healthz", Some((Resource::Health, ""))),
+            ("/readyz", Some((Resource::Ready, ""))),
+            ("/api/v1/work/", None),
+            ("/api/v1/work/abc/", None),
+            ("/api/v1/work/abc/events", None),
+            ("/api/v1", None),
+            ("/API/v1/work", None),
+            ("//api/v1/work", None),
+            ("/", None),
+            ("*", None),
+            ("", None),
+        ] {
+            assert_eq!(routes.find(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn methods() {
+        for (resource, method, expected) in [
+            (Resource::Work, "POST", true),
+            (Resource::Work, "GET", false),
+            (Resource::Job, "GET", true),
+            (Resource::Job, "HEAD", true),
+            (Resource::Job, "DELETE", false),
+            (Resource::Health, "HEAD", true),
+            (Resource::Health, "OPTIONS", false),
+            (Resource::Ready, "get", false),
+        ] {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            assert_eq!(resource.allows(&method), expected, "{resource:?} {method}");
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! What a client submits: its JSON, read strictly, and turned into a [`Submission`] that can run.
+//!
+//! A body of the wrong shape is told apart from one that asks for what can't be: the first is 400 and names the first
+//! member that is wrong, the second is 422 and names all of them. A member that is not known is of the wrong shape, or a
+//! misspelt `operation` would silently do nothing. `null` is the same as leaving an optional member out.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use hyper::StatusCode;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_path_to_error::Segment;
+
+use super::problem::{Culprit, Problem, status_of};
+use crate::config::Limits;
+use crate::job::runner::Runner;
+use crate::job::{ActionSpec, Fidelity, Submission};
+
+/// Reads and plans a submission: all that can be known to be wrong is refused here.
+pub(crate) fn read(
+    body: &[u8],
+    limits: &Limits,
+    runner: &dyn Runner,
+) -> Result<Submission, Problem> {
+    let work = parse(body)?;
+    let count = work.actions.len();
+    let mut errors = work.unsupported();
+    if count == 0 || count > limits.actions {
+        let detail = format!(
+            "expected 1 to {} actions (`limits.actions`), got {count}",
+            limits.actions
+        );
+        errors.push(culprit("/actions", detail));
+    }
+    if !errors.is_empty() {
+        let detail = match errors.as_slice() {
+            [only] => only.detail.clone(),
+            several => format!(
+                "the job can't run, for {} reasons: see `errors`",
+                several.len()
+            ),
+        };
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail).with_errors(errors));
+    }
+
+    let mut submission = Submission::default();
+    let mut faulty = 0;
+    let mut status = StatusCode::UNPROCESSABLE_ENTITY;
+    for (index, Object(action)) in work.actions.into_iter().enumerate() {
+        let known = errors.len();
+        let place = format!("/actions/{index}");
+        match action.into_spec(limits) {
+            Ok(spec) => {
+                for error in runner.plan(&spec).err().unwrap_or_default() {
+                    if status_of(error.kind()).is_server_error() {
+                        log::error!(error:? = error; "could not plan an action");
+                        status = status_of(error.kind());
+                    }
+                    errors.push(culprit(place.clone() + error.pointer(), error.to_string()));
+                }
+                submission.actions.push(spec);
+            }
+            Err((pointer, detail)) => errors.push(culprit(place + pointer, detail)),
+        }
+        faulty += usize::from(errors.len() > known);
+    }
+    if faulty > 0 {
+        let detail = format!("{faulty} of {count} actions can't run");
+        return Err(Problem::new(status, detail).with_errors(errors));
+    }
+    Ok(submission)
+}
+
+fn culprit(pointer: impl Into<String>, detail: impl Into<String>) -> Culprit {
+    Culprit {
+        pointer: pointer.into(),
+        detail: detail.into(),
+    }
+}
+
+/// A submission's body.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Work {
+    actions: Vec<Object<Action>>,
+    priority: Option<IgnoredAny>,
+    webhook: Option<IgnoredAny>,
+    labels: Option<IgnoredAny>,
+}
+
+/// One of a submission's actions.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Action {
+    infile: String,
+    outfile: String,
+    operations: Option<Vec<String>>,
+    mimetype: Option<String>,
+    timeout: Option<f64>,
+    fidelity: Option<Fidelity>,
+    headers: Option<BTreeMap<String, String>>,
+}
+
+impl Work {
+    /// Members that the contract has and this version does not. To ignore them would be to do something else than asked.
+    fn unsupported(&self) -> Vec<Culprit> {
+        [
+            ("priority", self.priority.is_some()),
+            ("webhook", self.webhook.is_some()),
+            ("labels", self.labels.is_some()),
+        ]
+        .into_iter()
+        .filter(|(_, is_there)| *is_there)
+        .map(|(name, _)| {
+            culprit(
+                format!("/{name}"),
+                format!("this version does not support `{name}` yet; leave it out"),
+            )
+        })
+        .collect()
+    }
+}
+
+impl Action {
+    fn into_spec(self, limits: &Limits) -> Result<ActionSpec, (&'static str, String)> {
+        let timeout = match self.timeout {
+            None => limits.timeout,
+            Some(seconds) => Duration::try_from_secs_f64(seconds)
+                .ok()
+                .filter(|timeout| !timeout.is_zero() && *timeout <= limits.max_timeout)
+                .ok_or_else(|| {
+                    let most = limits.max_timeout.as_secs_f64();
+                    let detail = format!("expected more than 0 and at most {most} seconds (`limits.max-timeout`), got {seconds}");
+                    ("/timeout", detail)
+                })?,
+        };
+        Ok(ActionSpec {
+            infile: self.infile,
+            outfile: self.outfile,
+            operations: self.operations.unwrap_or_default(),
+            mimetype: self.mimetype,
+            timeout,
+            fidelity: self.fidelity.unwrap_or_default(),
+            headers: self.headers.unwrap_or_default(),
+        })
+    }
+}
+
+/// Reads the body, or says which member is wrong and what was expected there.
+fn parse(body: &[u8]) -> Result<Work, Problem> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let work = serde_path_to_error::deserialize::<_, Object<Work>>(&mut json).map_err(|error| {
+        let pointer = pointer(error.path());
+        let error = error.into_inner();
+        if error.is_data() {
+            // The place by line and column says less than the pointer does.
+            let place = format!(" at line {} column {}", error.line(), error.column());
+            let text = error.to_string();
+            let detail = mistyped(&pointer, text.strip_suffix(&place).unwrap_or(&text));
+            let place = if pointer.is_empty() {
+                "the body"
+            } else {
+                &pointer
+            };
+            Problem::new(StatusCode::BAD_REQUEST, format!("{place}: {detail}"))
+                .with_errors(vec![culprit(pointer, detail)])
+        } else {
+            not_json(&error)
+        }
+    })?;
+    json.end().map_err(|error| not_json(&error))?;
+    Ok(work.0)
+}
+
+/// Says what a member should be with an example, where serde knows its type only.
+fn mistyped(pointer: &str, text: &str) -> String {
+    let mut names = pointer.rsplit('/');
+    let (name, parent) = (names.next(), names.next());
+    let expected = match (name, parent) {
+        (Some("actions"), _) => "an array of actions",
+        (Some("infile"), _) => "a URL such as `s3://bucket/in.png`",
+        (Some("outfile"), _) => "a URL such as `s3://bucket/out.jpg`",
+        (Some("operations"), _) => "an array of strings such as `[\"resize 200x200\"]`",
+        (_, Some("operations")) => "a string such as `resize 200x200`",
+        (Some("mimetype"), _) => "a media type such as `image/jpeg`",
+        (Some("timeout"), _) => "a number of seconds such as `30`",
+        (Some("fidelity"), _) => "`exact` or `fast`",
+        (Some("headers"), _) => {
+            "an object of strings such as `{\"Cache-Control\": \"max-age=60\"}`"
+        }
+        (_, Some("headers")) => "a string such as `max-age=60`",
+        _ => return text.to_owned(),
+    };
+    let came = text
+        .strip_prefix("invalid type: ")
+        .and_then(|text| text.rsplit_once(", expected "));
+    came.map_or_else(
+        || text.to_owned(),
+        |(came, _)| format!("expected {expected}, got {came}"),
+    )
+}
+
+fn not_json(error: &serde_json::Error) -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        format!("the body is not JSON: {error}"),
+    )
+}
+
+/// The path as a JSON pointer ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)).
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use fmt::Write as _;
+    path.iter().fold(String::new(), |mut pointer, segment| {
+        let written = match segment {
+            Segment::Seq { index } => write!(pointer, "/{index}"),
+            Segment::Map { key } => {
+                write!(pointer, "/{}", key.replace('~', "~0").replace('/', "~1"))
+            }
+            Segment::Enum { .. } | Segment::Unknown => Ok(()),
+        };
+        written.expect("a string takes all that is written to it");
+        pointer
+    })
+}
+
+/// Something read from a JSON object only: serde's own reading of a struct takes an array of its members' values too.
+#[derive(Debug)]
+struct Object<T>(T);
+
+trait Expected: DeserializeOwned {
+    const EXPECTED: &str;
+}
+
+impl Expected for Work {
+    const EXPECTED: &str = r#"an object such as `{"actions": [{"infile": "s3://bucket/in.png", "outfile": "s3://bucket/out.jpg"}]}`"#;
+}
+
+impl Expected for Action {
+    const EXPECTED: &str =
+        r#"an object such as `{"infile": "s3://bucket/in.png", "outfile": "s3://bucket/out.jpg"}`"#;
+}
+
+impl<'de, T: Expected> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ObjectVisitor<T>(PhantomData<T>);
+        impl<'de, T: Expected> Visitor<'de> for ObjectVisitor<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(T::EXPECTED)
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}

@@ -1,0 +1,104 @@
+//! What runs an action: the seam between jobs and pictures.
+
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use imago_core::{Converter, Error};
+
+use super::{ActionResult, ActionSpec, Milliseconds, Success};
+
+/// Plans and runs single actions.
+///
+/// The server's is the [`Converter`]; tests bring one whose actions wait until they are told.
+#[async_trait]
+pub trait Runner: Send + Sync + 'static {
+    /// Says whether the action can run, as far as that can be known before a byte is fetched; if not, everything that
+    /// is wrong with it. It does no I/O, but is work for a processor: not for an async thread.
+    fn plan(&self, action: &ActionSpec) -> Result<(), Vec<Error>>;
+
+    /// Fetches, converts, stores. The source is seen as it was at `accepted` or later.
+    async fn run(&self, action: &ActionSpec, accepted: Instant) -> Result<Success, Error>;
+
+    /// How many conversions can run at the same time.
+    fn threads(&self) -> usize;
+}
+
+#[async_trait]
+impl Runner for Converter {
+    fn plan(&self, action: &ActionSpec) -> Result<(), Vec<Error>> {
+        Self::plan(self, &action.into()).map(drop)
+    }
+
+    async fn run(&self, action: &ActionSpec, accepted: Instant) -> Result<Success, Error> {
+        let action = imago_core::Action::from(action).not_before(accepted);
+        let outcome = self.convert(&action).await?;
+        Ok(Success {
+            result: ActionResult {
+                format: outcome.format.to_string(),
+                width: outcome.width,
+                height: outcome.height,
+                frames: outcome.frames,
+                bytes: outcome.bytes,
+                etag: outcome.e_tag,
+                files: outcome.files,
+                cache: outcome.cache.as_str().to_owned(),
+                engine: outcome.engine.as_str().to_owned(),
+                attempts: 1,
+                milliseconds: Milliseconds {
+                    fetch: milliseconds(outcome.timings.fetch),
+                    convert: milliseconds(outcome.timings.convert),
+                    store: milliseconds(outcome.timings.store),
+                },
+            },
+            output: outcome.output,
+            mimetype: outcome.mimetype,
+        })
+    }
+
+    fn threads(&self) -> usize {
+        Self::threads(self)
+    }
+}
+
+impl From<&ActionSpec> for imago_core::Action {
+    fn from(spec: &ActionSpec) -> Self {
+        let mut action = Self::new(&spec.infile, &spec.outfile)
+            .operations(&spec.operations)
+            .timeout(spec.timeout);
+        if let Some(mimetype) = &spec.mimetype {
+            action = action.mimetype(mimetype);
+        }
+        for (name, value) in &spec.headers {
+            action = action.header(name, value);
+        }
+        action
+    }
+}
+
+/// Whole milliseconds, to the nearest.
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from((time.as_micros() + 500) / 1000).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn milliseconds_are_to_the_nearest() {
+        for (micros, expected) in [
+            (0, 0),
+            (499, 0),
+            (500, 1),
+            (1_499, 1),
+            (21_500, 22),
+            (60_000_000, 60_000),
+        ] {
+            assert_eq!(
+                milliseconds(Duration::from_micros(micros)),
+                expected,
+                "{micros} µs"
+            );
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The whole server, from its configuration to its end.
+
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+
+use imago_core::storage::{Stores, StoresBuilder};
+use imago_core::{Converter, Limits};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::config::Config;
+use crate::http;
+use crate::store::MemoryStore;
+
+/// Serves on this listener until `shutdown`, and then ends in good order.
+///
+/// The caller owns the socket and the signal. While running actions end, requests are still answered: jobs can be
+/// followed, new ones are refused. Then open requests are, waiting polls at once.
+pub async fn run(listener: TcpListener, shutdown: impl Future<Output = ()>, app: Arc<App>) {
+    tokio::join!(
+        app.work(shutdown),
+        http::run(listener, app.closing(), Arc::clone(&app)),
+    );
+}
+
+/// Serves by this configuration until SIGTERM or SIGINT. A second one of them ends it at once: then the answer is false.
+pub async fn serve(config: Config) -> Result<bool, Box<dyn Error + Send + Sync>> {
+    // From here on a signal is not lost, and does not kill either.
+    let mut signals = Signals::new()?;
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        log::warn!(error:% = error; "could not raise the limit of open files");
+    }
+    let named = |what: String| {
+        move |error: io::Error| io::Error::new(error.kind(), format!("{what}: {error}"))
+    };
+    tokio::fs::create_dir_all(&config.data)
+        .await
+        .map_err(named(format!(
+            "can't create the data folder `{}`",
+            config.data.display()
+        )))?;
+    let converter = converter(&config, stores(&config).build()?).await?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(named(format!("can't listen on {}", config.listen)))?;
+    log::info!(
+        version = env!("CARGO_PKG_VERSION"), data:% = config.data.display(), threads = converter.threads();
+        "listening on http://{}", listener.local_addr()?
+    );
+
+    let store = Arc::new(MemoryStore::new(config.limits.queue));
+    let app = Arc::new(App::new(config, store, Arc::new(converter)));
+    let stop = CancellationToken::new();
+    let shutdown = async {
+        let name = signals.next().await;
+        log::info!("got {name}; a second one stops at once");
+        stop.cancel();
+        signals.next().await
+    };
+    let mut ended = std::pin::pin!(run(listener, stop.cancelled(), app));
+    tokio::select! {
+        () = &mut ended => {
+            log::info!("stopped");
+            Ok(true)
+        }
+        name = shutdown => {
+            log::warn!("got {name} again: stopped at once");
+            Ok(false)
+        }
+    }
+}
+
+/// The stores of this configuration, with credentials and endpoints from the environment.
+pub(crate) fn stores(config: &Config) -> StoresBuilder {
+    let mut builder = Stores::builder()
+        .environment(std::env::vars())
+        .allow(config.allow.iter().map(String::as_str))
+        .http_private(config.http_private);
+    for (url, options) in &config.stores {
+        let options = options
+            .iter()
+            .map(|(name, value)| (name.clone(), value.as_str().to_owned()));
+        builder = builder.bucket(url, options);
+    }
+    for root in &config.file_root {
+        builder = builder.file_root(root);
+    }
+    builder
+}
+
+/// The converter of this configuration.
+pub(crate) async fn converter(config: &Config, stores: Stores) -> imago_core::Result<Converter> {
+    let mut limits = Limits::default();
+    limits.timeout = config.limits.max_timeout;
+    let mut builder = Converter::builder().stores(stores).limits(limits);
+    if let Some(threads) = config.threads {
+        builder = builder.threads(threads);
+    }
+    if config.cache_size.as_u64() > 0 {
+        builder = builder.cache(config.data.join("cache"), config.cache_size.as_u64());
+    }
+    builder.build().await
+}
+
+/// The signals that ask the server to end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// The name of the next one.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
