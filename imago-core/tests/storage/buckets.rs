@@ -22,21 +22,35 @@ async fn error_of(stores: &Stores, url: &str) -> Error {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s3_stores_each_key_under_its_own_name() {
-    let server = testkit::s3::server();
-    let stores = build(Stores::builder().environment(server.environment()));
-    let bucket = server.unique_bucket();
+async fn each_key_is_stored_under_its_own_name() {
+    let (s3, azure) = (testkit::s3::server(), testkit::azure::server());
+    let gcs = testkit::gcs::Server::start();
+    let stores = build(
+        Stores::builder()
+            .environment(s3.environment())
+            .environment(azure.environment())
+            .environment(gcs.environment()),
+    );
     for key in ODD_KEYS {
-        put(&stores, &format!("s3://{bucket}/{key}"), key).await;
+        for (store, bucket) in [
+            ("s3", s3.bucket()),
+            ("az", azure.container()),
+            ("gs", gcs.bucket()),
+        ] {
+            put(&stores, &format!("{store}://{bucket}/own/{key}"), key).await;
+        }
     }
-    // Asked by a client that knows nothing of ours.
+    // Asked by clients that know nothing of ours.
     for key in ODD_KEYS {
-        let object = server.in_bucket(&bucket).get(key);
-        assert_eq!(
-            object.map(|object| object.bytes).as_deref(),
-            Some(key.as_bytes()),
-            "{key}"
-        );
+        let name = format!("own/{key}");
+        for (store, object) in [
+            ("s3", s3.get(&name)),
+            ("az", azure.get(&name)),
+            ("gs", gcs.get(&name)),
+        ] {
+            let bytes = object.map(|object| object.bytes);
+            assert_eq!(bytes.as_deref(), Some(key.as_bytes()), "{store}: {key}");
+        }
     }
 }
 
@@ -203,6 +217,25 @@ async fn azure_faults_are_told_apart() {
     assert_eq!(fetch(&stores, &url).await.unwrap(), "x");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn gcs_faults_are_told_apart() {
+    let server = testkit::gcs::Server::start();
+    let stores = build(Stores::builder().environment(server.environment()));
+    for (url, expected) in [
+        (
+            format!("gs://{}/none.jpg", server.bucket()),
+            ErrorKind::NotFound,
+        ),
+        (
+            "gs://no-such-bucket/a.jpg".into(),
+            ErrorKind::BucketNotFound,
+        ),
+    ] {
+        let error = error_of(&stores, &url).await;
+        assert_eq!(error.kind(), expected, "{url}: {error:?}");
+    }
+}
+
 /// Answers that the real servers here do not give.
 #[tokio::test(flavor = "multi_thread")]
 async fn scripted_faults_are_told_apart() {
@@ -289,6 +322,24 @@ async fn scripted_faults_are_told_apart() {
         ],
     );
     assert_eq!(fetch(&stores, "s3://b/later").await.unwrap(), "x");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silent_and_dead_stores_are_given_up_in_time() {
+    let server = Server::start();
+    let open = |endpoint: &str| {
+        let own = [
+            ("endpoint", endpoint),
+            ("access_key_id", "k"),
+            ("secret_access_key", "s"),
+        ];
+        build(
+            Stores::builder()
+                .bucket("s3://b", options(&own))
+                .retry(impatient()),
+        )
+    };
+    let stores = open(&server.url("/"));
     for name in ["hang", "stall"] {
         let reply = match name {
             "hang" => Reply::hang(),
@@ -313,11 +364,7 @@ async fn scripted_faults_are_told_apart() {
     }
     let endpoint = server.url("/");
     drop(server);
-    let stores = build(
-        Stores::builder()
-            .bucket("s3://b", own(&endpoint))
-            .retry(impatient()),
-    );
+    let stores = open(&endpoint);
     let error = error_of(&stores, "s3://b/k").await;
     assert_eq!(error.kind(), ErrorKind::StoreUnavailable);
     assert_eq!(
@@ -483,6 +530,20 @@ async fn what_is_not_configured_is_not_allowed() {
     ] {
         stores.check(&at(url)).unwrap();
     }
+    // No keys, and no service on this machine that issues some.
+    let start = Instant::now();
+    let keyless = build(Stores::builder().retry(impatient()).environment([(
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT".to_owned(),
+        "http://169.254.169.254".to_owned(),
+    )]));
+    let error = error_of(&keyless, "s3://b/k").await;
+    assert_eq!(error.kind(), ErrorKind::AccessDenied, "{error:?}");
+    assert!(error.to_string().contains("no credentials"), "{error}");
+    assert!(
+        start.elapsed() < Duration::from_secs(6),
+        "{:?}",
+        start.elapsed()
+    );
     let none = build(Stores::builder());
     assert!(none.check(&at("az://c/k")).is_err());
     assert!(none.fetch(&at("az://c/k"), MAX).await.is_err());

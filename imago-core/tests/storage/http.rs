@@ -287,11 +287,11 @@ async fn puts_carry_their_headers() {
     headers.insert("Cache-Control", "no-store").unwrap();
     headers.insert("x-amz-meta-job-id", "7").unwrap();
     let url = server.url("/a.jpg?X-Amz-Signature=ab%2Fcd");
-    let stored = stores
+    let answer = stores
         .put(&at(&url), "pixels".into(), &headers)
         .await
         .unwrap();
-    assert_eq!(stored.e_tag.as_deref(), Some("\"v1\""));
+    assert_eq!(answer.e_tag.as_deref(), Some("\"v1\""));
     let request = &server.requests_for("PUT", "/a.jpg")[0];
     assert_eq!(request.target, "/a.jpg?X-Amz-Signature=ab%2Fcd");
     assert_eq!(request.body, "pixels");

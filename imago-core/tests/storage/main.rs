@@ -1,5 +1,10 @@
 //! The stores and the cache, against real and scripted servers.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "the tests' helpers fail as the tests do"
+)]
+
 mod buckets;
 mod cache;
 mod conformance;
@@ -41,8 +46,8 @@ fn jpeg() -> ObjectHeaders {
 }
 
 async fn put(stores: &Stores, url: &str, body: impl Into<Bytes>) -> Option<String> {
-    let stored = stores.put(&at(url), body.into(), &jpeg()).await;
-    stored.unwrap_or_else(|e| panic!("{url}: {e:?}")).e_tag
+    let result = stores.put(&at(url), body.into(), &jpeg()).await;
+    result.unwrap_or_else(|e| panic!("{url}: {e:?}")).e_tag
 }
 
 async fn fetch(stores: &Stores, url: &str) -> Result<Bytes> {
