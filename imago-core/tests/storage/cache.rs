@@ -180,3 +180,77 @@ async fn limits_hold_for_what_is_cached() {
         "the cache is no way around"
     );
 }
+
+const KILLED_IN: &str = "IMAGO_TEST_CACHE_TO_BE_KILLED_IN";
+
+/// The process that is killed in the next test; by itself it does nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_writing() {
+    let Ok(folder) = std::env::var(KILLED_IN) else {
+        return;
+    };
+    let stores = build(Stores::builder().memory(true));
+    let cache = Cache::open(folder.as_ref(), 100 << 20).await.unwrap();
+    for n in 0_u8.. {
+        let writes = (0_u8..8)
+            .map(|key| async move { (format!("memory://b/{key}"), vec![key ^ n; 4_000_000]) });
+        for (url, body) in join_all(writes).await {
+            put(&stores, &url, body).await;
+        }
+        let locations: Vec<_> = (0..8).map(|key| at(&format!("memory://b/{key}"))).collect();
+        let now = Instant::now();
+        join_all(
+            locations
+                .iter()
+                .map(|location| cache.fetch(&stores, location, now, MAX)),
+        )
+        .await;
+        if n == u8::MAX {
+            break;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_in_the_middle_of_a_write_does_no_harm() {
+    let folder = tempfile::tempdir().unwrap();
+    for round in 0..4 {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "cache::killed_while_writing"])
+            .env(KILLED_IN, folder.path())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        tokio::time::sleep(Duration::from_millis(150 + 17 * round)).await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let names = || {
+            let entries = std::fs::read_dir(folder.path()).unwrap();
+            entries
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect::<Vec<_>>()
+        };
+        let cache = Cache::open(folder.path(), 100 << 20).await.unwrap();
+        assert!(
+            names().iter().all(|name| !name.contains(".tmp")),
+            "{:?}",
+            names()
+        );
+        // Memory's marks count up, so that another process's objects have the marks that ours have; each must be one
+        // object's bytes, whole.
+        let stores = build(Stores::builder().memory(true));
+        for key in 0..8 {
+            let url = format!("memory://b/{key}");
+            put(&stores, &url, vec![255; 4_000_000]).await;
+            let source = cache
+                .fetch(&stores, &at(&url), Instant::now(), MAX)
+                .await
+                .unwrap();
+            assert_eq!(source.bytes.len(), 4_000_000, "{url}");
+            assert!(
+                source.bytes.iter().all(|byte| *byte == source.bytes[0]),
+                "{url}"
+            );
+        }
+    }
+}

@@ -266,3 +266,21 @@ async fn callers_that_leave_do_no_harm() {
     assert_eq!(files(&dir).len(), 1);
     assert_eq!(cache.0.flights.len(), 0, "no flight is left behind");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_one_to_leave_turns_off_the_light() {
+    let (dir, stores) = (tempfile::tempdir().unwrap(), memory());
+    let cache = open(&dir, MAX).await;
+    let location = put(&stores, "memory://b/k", "one").await;
+    for _ in 0..100 {
+        let not_before = Instant::now();
+        let fetches = (0..20).map(|_| {
+            let (cache, stores, location) = (cache.clone(), stores.clone(), location.clone());
+            tokio::spawn(async move { cache.fetch(&stores, &location, not_before, MAX).await })
+        });
+        for source in futures_util::future::join_all(fetches).await {
+            source.unwrap().unwrap();
+        }
+        assert_eq!(cache.0.flights.len(), 0);
+    }
+}
