@@ -47,7 +47,7 @@ async fn what_can_be_known_before_is_refused_with_the_place() {
             "..",
         ),
         (with("infile", json!("ftp://host/a.png")), "/infile", "ftp"),
-        (with("infile", json!("msl:a.png")), "/infile", "msl:a.png"),
+        (with("infile", json!("msl:a.png")), "/infile", "`msl:`"),
         (with("infile", json!("https:")), "/infile", "https:"),
         (
             with("infile", json!("ephemeral:a.png")),
@@ -146,7 +146,7 @@ async fn each_failure_has_its_own_error_and_leaves_nothing() {
         (
             "s3://mybucket/fail/evil.mvg",
             "resize 9x9",
-            &["fail/evil.mvg", "MVG", "not read"],
+            &["fail/evil.mvg", "no image of a known format"],
         ),
         (
             "s3://mybucket/fail/evil.ps",
@@ -227,23 +227,26 @@ async fn wrong_credentials_and_a_dead_store_are_told_apart() {
         environment
     };
     let table = [
-        (with("AWS_SECRET_ACCESS_KEY", "wrong-secret"), "credentials"),
-        (with("AWS_ACCESS_KEY_ID", "nobody"), "credentials"),
+        (
+            with("AWS_SECRET_ACCESS_KEY", "wrong-secret"),
+            "the secret key is not the right one",
+        ),
+        (
+            with("AWS_ACCESS_KEY_ID", "nobody"),
+            "does not know the access key",
+        ),
         (
             with("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
-            "did not answer",
+            "could not be reached",
         ),
     ];
-    let mut errors = Vec::new();
     for (environment, text) in table {
         let document = Service::start(&environment, &[]).run(&actions).await;
         assert_eq!(document["status"], "error", "{document}");
         let error = document["actions"][0]["error"].as_str().unwrap().to_owned();
         assert!(error.contains("mybucket"), "{error}");
         assert!(!error.contains("wrong-secret"), "{error}");
-        println!("{text}: {error}");
-        errors.push(error);
+        assert!(error.contains(text), "{error}");
     }
-    assert_ne!(errors[0], errors[2]);
     assert!(!s3.exists("keys/out.jpg"));
 }
