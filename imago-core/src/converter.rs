@@ -263,11 +263,11 @@ impl Converter {
                 .map_err(|(pointer, error)| note(pointer, error))
                 .ok()
         });
-        let mimetype = action
-            .mimetype
-            .clone()
-            .or_else(|| Some(format.as_ref()?.mime_type().to_owned()))
-            .unwrap_or_default();
+        // Where there is no format either, its error is noted already, and this only stands in.
+        let mimetype = action.mimetype.clone().unwrap_or_else(|| {
+            let registered = format.as_ref().map(Format::mime_type);
+            registered.unwrap_or("application/octet-stream").to_owned()
+        });
         let mut headers = ObjectHeaders::new(&mimetype)
             .map_err(|error| note("/mimetype", error))
             .ok();

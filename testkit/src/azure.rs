@@ -13,7 +13,7 @@ use object_store::azure::{
 use object_store::client::HttpClient;
 
 use crate::client::{self, Answer};
-use crate::process::{self, Process};
+use crate::process::{self, NO_VARIABLES, Process};
 use crate::proxy::Proxy;
 use crate::{Object, Recorded, tools};
 
@@ -64,7 +64,7 @@ impl Azure {
             // It reports to its makers by default.
             "--disableTelemetry".as_ref(),
         ];
-        let mut process = Process::start(&folder, &node, arguments, []);
+        let mut process = Process::start(&folder, &node, arguments, NO_VARIABLES);
         let mut address = None;
         process
             .wait_until(START_LIMIT, |log| {
@@ -139,7 +139,7 @@ impl Azure {
 
     /// The `az://` URL of a blob in the container that is there from the start.
     pub fn url(&self, name: &str) -> String {
-        format!("az://{CONTAINER}/{}", client::encode_key(name))
+        format!("az://{CONTAINER}/{name}")
     }
 
     /// Writes a blob, in the container that is there from the start.

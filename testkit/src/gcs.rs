@@ -27,7 +27,7 @@ use url::form_urlencoded;
 
 use crate::record::Log;
 use crate::serve::{self, Body, Listener};
-use crate::{Object, Recorded, client};
+use crate::{Object, Recorded};
 
 const BUCKET: &str = "mybucket";
 const GENERATION: &str = "x-goog-generation";
@@ -106,7 +106,7 @@ impl Server {
 
     /// The `gs://` URL of an object in the bucket that is there from the start.
     pub fn url(&self, key: &str) -> String {
-        format!("gs://{BUCKET}/{}", client::encode_key(key))
+        format!("gs://{BUCKET}/{key}")
     }
 
     /// Writes an object, in the bucket that is there from the start.

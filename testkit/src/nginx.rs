@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::process::{self, Process};
+use crate::process::{self, NO_VARIABLES, Process};
 use crate::{client, ports, tools};
 
 /// How often a start is tried again with another port, after another process took it.
@@ -54,7 +54,7 @@ fn start_process(nginx: &Path, root: &Path, port: u16) -> Result<Server, String>
         "-e".as_ref(),
         "stderr".as_ref(),
     ];
-    let mut process = Process::start(&folder, nginx, arguments, []);
+    let mut process = Process::start(&folder, nginx, arguments, NO_VARIABLES);
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     process.wait_until(START_LIMIT, |log| {
         // The log too: if the port was taken, another server answers at it.

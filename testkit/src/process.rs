@@ -36,6 +36,9 @@ exec 3<&0 </dev/null
 exec "$@" 3<&-
 "#;
 
+/// The environment for a program that needs none beyond the test's own.
+pub const NO_VARIABLES: [(&str, &str); 0] = [];
+
 /// A server that runs as a child process, with a folder of its own that is removed after it.
 #[derive(Debug)]
 pub struct Process {
@@ -49,11 +52,17 @@ pub struct Process {
 impl Process {
     /// Starts `program` with its output going to a log in `folder`, which is removed when the process is dropped or
     /// the test process ends. Files elsewhere that are to be removed too stand in the file `leftovers` there.
-    pub fn start<A, E>(folder: &Path, program: &Path, arguments: A, environment: E) -> Self
+    pub fn start<A, K, V>(
+        folder: &Path,
+        program: &Path,
+        arguments: A,
+        environment: impl IntoIterator<Item = (K, V)>,
+    ) -> Self
     where
         A: IntoIterator,
         A::Item: Into<OsString>,
-        E: IntoIterator<Item = (&'static str, String)>,
+        K: AsRef<OsStr>,
+        V: AsRef<OsStr>,
     {
         let log = File::options()
             .create(true)
@@ -141,16 +150,17 @@ impl Process {
         }
     }
 
+    /// Everything that the process wrote so far.
+    pub fn log(&self) -> String {
+        let log = fs::read(log_file(&self.folder)).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
     /// The last lines that the process wrote.
     pub fn log_tail(&self) -> String {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(40)..].join("\n")
-    }
-
-    fn log(&self) -> String {
-        let log = fs::read(log_file(&self.folder)).unwrap_or_default();
-        String::from_utf8_lossy(&log).into_owned()
     }
 
     fn end(&mut self) {
@@ -167,7 +177,7 @@ impl Drop for Process {
 }
 
 /// A new folder for a [`Process`], which removes it; not removed otherwise.
-pub(crate) fn new_folder() -> PathBuf {
+pub fn new_folder() -> PathBuf {
     TempDir::with_prefix("imago-test-")
         .expect("a folder for temporary files can be created")
         .keep()

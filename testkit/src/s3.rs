@@ -144,7 +144,7 @@ impl S3 {
 
     /// The `s3://` URL of an object in the bucket that is there from the start.
     pub fn url(&self, key: &str) -> String {
-        format!("s3://{BUCKET}/{}", client::encode_key(key))
+        format!("s3://{BUCKET}/{key}")
     }
 
     /// Writes an object without a content type of its own.

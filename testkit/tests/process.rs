@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use testkit::process::Process;
+use testkit::process::{NO_VARIABLES, Process};
 
 /// Tells the process that the test below starts from all other runs of this file.
 const HELPER: &str = "TESTKIT_PROCESS_HELPER";
@@ -75,7 +75,7 @@ fn the_folder_is_kept_when_asked_for() {
 fn a_server_that_fails_tells_why() {
     let folder = tempfile::tempdir().unwrap().keep();
     let arguments = ["-c", "echo the port is taken; exit 3"];
-    let mut server = Process::start(&folder, Path::new("/bin/sh"), arguments, []);
+    let mut server = Process::start(&folder, Path::new("/bin/sh"), arguments, NO_VARIABLES);
     let error = server
         .wait_until(Duration::from_secs(60), |_| false)
         .unwrap_err();
@@ -84,7 +84,7 @@ fn a_server_that_fails_tells_why() {
 }
 
 fn sleep(folder: &Path) -> Process {
-    Process::start(folder, Path::new("/bin/sleep"), ["60"], [])
+    Process::start(folder, Path::new("/bin/sleep"), ["60"], NO_VARIABLES)
 }
 
 fn is_running(id: u32) -> bool {

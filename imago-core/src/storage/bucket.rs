@@ -55,7 +55,7 @@ impl Bucket {
         let at = location.clone();
         let body = result
             .into_stream()
-            .map_err(move |e| fault::classify(e, &at));
+            .map_err(move |e| fault::broken_off(e, &at));
         Ok(Get::object(
             e_tag,
             Some(size),

@@ -29,8 +29,8 @@ pub struct Retry {
     pub first_pause: Duration,
     /// The longest pause. Default: 5 s.
     pub longest_pause: Duration,
-    /// How long all tries may take together until the answer begins. Uploads have more, 1 s for each 128 KiB. Default:
-    /// 30 s.
+    /// How long all tries may take together until the answer begins; uploads have more, 1 s for each 128 KiB. An answer
+    /// that breaks off later than this is not asked for again. Default: 30 s.
     pub limit: Duration,
     /// How long a connection may take to be made. Default: 5 s.
     pub connect_timeout: Duration,

@@ -95,6 +95,8 @@ pub(super) fn upload_allowance(bytes: usize) -> Duration {
 #[derive(Debug)]
 pub(super) struct Connector {
     pub(super) read_timeout: Duration,
+    /// After a 403 of AWS's metadata service, `object_store` is to try its older protocol, so it has to see the 403.
+    pub(super) imdsv1_fallback: bool,
 }
 
 impl HttpConnector for Connector {
@@ -102,6 +104,7 @@ impl HttpConnector for Connector {
         Ok(HttpClient::new(Service {
             inner: ReqwestConnector::default().connect(options)?,
             read_timeout: self.read_timeout,
+            imdsv1_fallback: self.imdsv1_fallback,
         }))
     }
 }
@@ -110,6 +113,7 @@ impl HttpConnector for Connector {
 struct Service {
     inner: HttpClient,
     read_timeout: Duration,
+    imdsv1_fallback: bool,
 }
 
 #[async_trait]
@@ -149,8 +153,8 @@ impl HttpService for Service {
             })
         });
         let status = response.status().as_u16();
-        // 304 is an answer of its own, and on a 403 of the metadata service `object_store` may try its older protocol.
-        if status < 300 || status == 304 || (status == 403 && is_link_local(&host)) {
+        let fallback = self.imdsv1_fallback && status == 403 && credentials;
+        if status < 300 || status == 304 || fallback {
             return Ok(response);
         }
         let fault = read_fault(response, credentials).await;

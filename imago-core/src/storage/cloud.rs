@@ -111,15 +111,12 @@ impl Clouds {
     /// Whether there is enough to open this bucket.
     pub(super) fn check(&self, name: &BucketName) -> Result<()> {
         match name.scheme {
-            Scheme::S3 => {
-                let own = self.s3(name);
-                match &self.s3_problem {
-                    Some(problem) if !overlap(&own, &S3_CREDENTIALS) => {
-                        Err(Error::new(ErrorKind::StoreNotAllowed, problem.clone()))
-                    }
-                    _ => Ok(()),
+            Scheme::S3 => match &self.s3_problem {
+                Some(problem) if !overlap(&self.s3(name), &S3_CREDENTIALS) => {
+                    Err(Error::new(ErrorKind::StoreNotAllowed, problem.clone()))
                 }
-            }
+                _ => Ok(()),
+            },
             Scheme::Azure => self.azure(name).map(drop),
             _ => Ok(()),
         }
@@ -131,11 +128,12 @@ impl Clouds {
         let (store, identity) = match name.scheme {
             Scheme::S3 => {
                 let options = self.s3(name);
+                let fallback = options.contains_key(&S3::ImdsV1Fallback);
                 let build = |options: &Options<S3>| {
                     let mut builder = AmazonS3Builder::new()
                         .with_client_options(client_options(retry))
                         .with_retry(retry_config(retry))
-                        .with_http_connector(connector(retry));
+                        .with_http_connector(connector(retry, fallback));
                     for (key, value) in options {
                         builder = builder.with_config(*key, value);
                     }
@@ -155,7 +153,7 @@ impl Clouds {
                     let mut builder = GoogleCloudStorageBuilder::new()
                         .with_client_options(client_options(retry))
                         .with_retry(retry_config(retry))
-                        .with_http_connector(connector(retry));
+                        .with_http_connector(connector(retry, false));
                     for (key, value) in options {
                         builder = builder.with_config(*key, value);
                     }
@@ -172,7 +170,7 @@ impl Clouds {
                     let mut builder = MicrosoftAzureBuilder::new()
                         .with_client_options(client_options(retry))
                         .with_retry(retry_config(retry))
-                        .with_http_connector(connector(retry));
+                        .with_http_connector(connector(retry, false));
                     for (key, value) in options {
                         builder = builder.with_config(*key, value);
                     }
@@ -219,6 +217,7 @@ impl Clouds {
             _ => Options::new(),
         };
         let mut options = merge(&self.gcs, own, &GCS_CREDENTIALS, &[]);
+        environment::allow_http_of_key(&mut options);
         if let Some(url) = options.get(&Gcs::BaseUrl).cloned() {
             allow_http(&url, Gcs::Client(ClientConfigKey::AllowHttp), &mut options);
         }
@@ -386,9 +385,10 @@ fn try_build<K: AsRef<str> + Copy + Eq + Hash>(
     })
 }
 
-fn connector(retry: &Retry) -> Connector {
+fn connector(retry: &Retry, imdsv1_fallback: bool) -> Connector {
     Connector {
         read_timeout: retry.read_timeout,
+        imdsv1_fallback,
     }
 }
 

@@ -140,13 +140,20 @@ pub(super) fn gcs(variables: &Variables) -> Options<Gcs> {
         options.insert(Gcs::BaseUrl, url);
         options.insert(Gcs::SkipSignature, "true".into());
     }
-    // A fake server's address may also stand in the key file, where its owner wrote it.
-    if let Some(key) = options.get(&Gcs::ServiceAccountKey)
-        && key.contains("\"gcs_base_url\":\"http://")
-    {
-        options.insert(Gcs::Client(ClientConfigKey::AllowHttp), "true".into());
-    }
+    allow_http_of_key(&mut options);
     options
+}
+
+/// Whether the key itself names an endpoint with `http://`, as those of fake servers do.
+pub(super) fn allow_http_of_key(options: &mut Options<Gcs>) {
+    let plain = options.get(&Gcs::ServiceAccountKey).is_some_and(|key| {
+        let key: String = key.chars().filter(|c| !c.is_whitespace()).collect();
+        key.contains("\"gcs_base_url\":\"http://")
+    });
+    if plain {
+        let key = Gcs::Client(ClientConfigKey::AllowHttp);
+        options.entry(key).or_insert_with(|| "true".into());
+    }
 }
 
 /// Azure's options; a connection string counts less than the variables beside it.

@@ -15,6 +15,19 @@ pub(super) fn classify(error: object_store::Error, location: &Location) -> Error
     Error::new(kind, message).with_source(error)
 }
 
+/// The error for an answer that had begun. What makes no sense there is a transfer that broke, and may be tried anew:
+/// `object_store` goes on with a range by itself, which not every server knows.
+pub(super) fn broken_off(error: object_store::Error, location: &Location) -> Error {
+    let (kind, message) = match sort(&error, location) {
+        (ErrorKind::Store, _) if find::<io::Error>(&error).is_none() => (
+            ErrorKind::StoreUnavailable,
+            format!("the store of `{location}` broke off in the middle of its answer"),
+        ),
+        sorted => sorted,
+    };
+    Error::new(kind, message).with_source(error)
+}
+
 fn sort(error: &object_store::Error, location: &Location) -> (ErrorKind, String) {
     if let Some(fault) = find::<Fault>(error) {
         return answered(fault, location);

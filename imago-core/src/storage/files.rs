@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     fn resolve(files: &Files, path: &FilePath) -> Result<Path> {
-        let location = Location::parse(&format!("file://{}", path.display())).unwrap();
+        let location = Location::parse("file:///shown/in/messages").unwrap();
         files.resolve(path, &location)
     }
 

@@ -197,3 +197,109 @@ fn check_value(name: &str, value: &str) -> Result<()> {
 fn invalid(message: String) -> Error {
     Error::new(ErrorKind::InvalidHeader, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_store_can_keep_is_refused() {
+        for content_type in [
+            "",
+            "jpeg",
+            "image/",
+            "/jpeg",
+            "image/jpeg\n",
+            "image/jp eg",
+            "imäge/jpeg",
+            " image/jpeg",
+        ] {
+            let error = ObjectHeaders::new(content_type).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidHeader, "{content_type:?}");
+        }
+        let long = "v".repeat(1025);
+        for (name, value) in [
+            ("Cache-Control", "no\nstore"),
+            ("Cache-Control", "a\r\nX-Evil: b"),
+            ("Cache-Control", ""),
+            ("Cache-Control", " no-store"),
+            ("Cache-Control", "tab\there"),
+            ("Content-Disposition", "attachment; filename=\"ü.jpg\""),
+            ("Content-Disposition", &long),
+            ("Content-Type", "nonsense"),
+            ("Host", "evil.example"),
+            ("Authorization", "Bearer x"),
+            ("x-amz-acl", "public-read"),
+            ("x-amz-meta-", "v"),
+            ("x-amz-meta-a b", "v"),
+            ("x-amz-meta-ä", "v"),
+            ("x-amz-meta-1st", "v"),
+            ("x-amz-meta-_a", "v"),
+            ("x-amz-meta-a.b", "v"),
+            ("x-amz-meta-a\n", "v"),
+            ("x-amz-meta-a", "ü"),
+            ("x-amz-meta-a", "a\0"),
+        ] {
+            let mut headers = ObjectHeaders::new("image/jpeg").unwrap();
+            let before = headers.clone();
+            let error = headers.insert(name, value).unwrap_err();
+            assert_eq!(
+                error.kind(),
+                ErrorKind::InvalidHeader,
+                "{name:?}: {value:?}"
+            );
+            assert_eq!(headers, before, "{name:?}: {value:?}");
+            assert!(
+                !error.to_string().contains(|c: char| c.is_control()),
+                "{error:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn metadata_is_bounded() {
+        let mut headers = ObjectHeaders::new("image/jpeg").unwrap();
+        headers.insert("x-amz-meta-a", &"v".repeat(1000)).unwrap();
+        headers.insert("x-amz-meta-b", &"v".repeat(1000)).unwrap();
+        // Replacing does not add up.
+        headers.insert("x-amz-meta-b", &"w".repeat(1000)).unwrap();
+        let error = headers.insert("x-amz-meta-c", &"v".repeat(45)).unwrap_err();
+        assert!(error.to_string().contains("2048 bytes"), "{error}");
+        headers.insert("x-amz-meta-c", &"v".repeat(44)).unwrap();
+    }
+
+    #[test]
+    fn names_fit_their_store() {
+        let mut headers = ObjectHeaders::new("image/jpeg").unwrap();
+        headers.insert("X-Amz-Meta-Job-Id", "7").unwrap();
+        headers.insert("CACHE-CONTROL", "no-store").unwrap();
+        let name = |scheme| {
+            let attributes = headers.attributes(scheme);
+            let mut names: Vec<_> = attributes
+                .iter()
+                .map(|(name, _)| format!("{name:?}"))
+                .collect();
+            names.sort();
+            names.join(" ")
+        };
+        assert_eq!(
+            name(Scheme::S3),
+            "CacheControl ContentType Metadata(\"job-id\")"
+        );
+        assert_eq!(
+            name(Scheme::Azure),
+            "CacheControl ContentType Metadata(\"job_id\")"
+        );
+        assert_eq!(
+            headers.for_http(),
+            [
+                ("content-type".to_owned(), "image/jpeg"),
+                ("cache-control".to_owned(), "no-store"),
+                ("x-amz-meta-job-id".to_owned(), "7"),
+            ]
+        );
+        headers.insert("x-amz-meta-job_id", "8").unwrap();
+        assert_eq!(headers.for_http().last().unwrap().1, "8");
+        assert_eq!(headers.for_http().len(), 3);
+    }
+}

@@ -371,3 +371,75 @@ fn answered(url: &Url, status: StatusCode) -> Error {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redirects_never_leave_https_or_carry_credentials_along() {
+        let http = Http::new(Retry::default(), false, AllowList::default()).unwrap();
+        for (from, to, expected) in [
+            (
+                "https://a.example/x",
+                "https://b.example/y?q=%2F",
+                Some("https://b.example/y?q=%2F"),
+            ),
+            (
+                "https://a.example/x/y",
+                "../z#top",
+                Some("https://a.example/z"),
+            ),
+            (
+                "https://u:p@a.example/x",
+                "/y",
+                Some("https://u:p@a.example/y"),
+            ),
+            (
+                "https://u:p@a.example/x",
+                "https://b.example/",
+                Some("https://b.example/"),
+            ),
+            (
+                "https://u:p@a.example/x",
+                "https://a.example/y",
+                Some("https://a.example/y"),
+            ),
+            (
+                "https://a.example/x",
+                "https://u:p@b.example/y",
+                Some("https://b.example/y"),
+            ),
+            (
+                "http://a.example/x",
+                "https://a.example/x",
+                Some("https://a.example/x"),
+            ),
+            (
+                "http://a.example/x",
+                "http://b.example/x",
+                Some("http://b.example/x"),
+            ),
+            ("https://a.example/x", "http://a.example/x", None),
+            (
+                "https://a.example/x",
+                "//b.example/y",
+                Some("https://b.example/y"),
+            ),
+            ("https://a.example/x", "ftp://a.example/x", None),
+            ("https://a.example/x", "file:///etc/passwd", None),
+            ("https://a.example/x", "https://[bad/", None),
+        ] {
+            let response = http::Response::builder()
+                .header("location", to)
+                .body("")
+                .unwrap();
+            let target = http.redirected(&Url::parse(from).unwrap(), &response.into());
+            assert_eq!(
+                target.ok().as_ref().map(Url::as_str),
+                expected,
+                "{from} to {to}"
+            );
+        }
+    }
+}

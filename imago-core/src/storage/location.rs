@@ -5,7 +5,7 @@ use std::path::{Path as FilePath, PathBuf};
 
 use object_store::path::Path;
 use percent_encoding::percent_decode_str;
-use url::{Host, Url};
+use url::Url;
 
 use crate::{Error, ErrorKind, Result};
 
@@ -98,7 +98,7 @@ impl Location {
             "az" | "abfs" | "abfss" => bucket_and_key(url, Scheme::Azure, rest)?,
             "memory" => bucket_and_key(url, Scheme::Memory, rest)?,
             "file" => file(url, rest)?,
-            "http" | "https" => http(url)?,
+            "http" | "https" => http(url, rest)?,
             _ => return Err(not_a_url(url)),
         };
         Ok(Self {
@@ -318,7 +318,7 @@ fn file(url: &str, rest: &str) -> Result<(Target, Option<String>)> {
     ))
 }
 
-fn http(url: &str) -> Result<(Target, Option<String>)> {
+fn http(url: &str, rest: &str) -> Result<(Target, Option<String>)> {
     let example = "as in `https://images.example.com/in.jpg`";
     // The parser drops tabs and newlines and trims blanks; another URL than the given one must not be asked for.
     if url.bytes().any(|b| b.is_ascii_control()) || url.trim() != url {
@@ -327,12 +327,14 @@ fn http(url: &str) -> Result<(Target, Option<String>)> {
             example,
         ));
     }
+    // The parser would skip slashes until it finds something to take for the host.
+    if rest.is_empty() || rest.starts_with(['/', '\\']) {
+        return Err(http_invalid("no host", example));
+    }
     let mut parsed =
         Url::parse(url).map_err(|e| http_invalid("a mistake", example).with_source(e))?;
-    match parsed.host() {
-        None => return Err(http_invalid("no host", example)),
-        Some(Host::Domain("")) => return Err(http_invalid("an empty host", example)),
-        Some(_) => {}
+    if parsed.host().is_none() {
+        return Err(http_invalid("no host", example));
     }
     parsed.set_fragment(None);
     let extension = percent_decode_str(parsed.path())

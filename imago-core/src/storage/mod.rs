@@ -32,6 +32,7 @@ mod profile;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::BoxStream;
@@ -249,6 +250,7 @@ impl Stores {
         max_bytes: u64,
     ) -> Result<Option<(Option<String>, Bytes)>> {
         let retry = &self.0.retry;
+        let start = Instant::now();
         let mut tries = 1;
         loop {
             let (e_tag, size, body) = match self.get(location, e_tag, max_bytes).await? {
@@ -257,7 +259,11 @@ impl Stores {
             };
             match collect(body, size, location).await {
                 Ok(bytes) => return Ok(Some((e_tag, bytes))),
-                Err(e) if e.kind().is_transient() && tries < retry.tries => {
+                Err(e)
+                    if e.kind().is_transient()
+                        && tries < retry.tries
+                        && start.elapsed() < retry.limit =>
+                {
                     log::debug!("try {tries} of {} broke off: {e}", retry.tries);
                     tokio::time::sleep(retry.pause(tries)).await;
                     tries += 1;

@@ -219,10 +219,7 @@ impl Disk {
         if bytes.len() as u64 != header.length || header.checksum != checksum(file, &bytes) {
             return Err(damaged(invalid("its checksum is wrong")));
         }
-        // The order of use outlives the process in the files' times; that they are right is not essential.
-        if let Err(e) = opened.set_modified(SystemTime::now()) {
-            log::debug!("the use of a cached file could not be noted: {e}");
-        }
+        note_use(&opened);
         Ok(bytes.into())
     }
 
@@ -286,9 +283,24 @@ fn write_file(path: &Path, file: &File, bytes: &Bytes) -> io::Result<()> {
     header.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
     header.extend_from_slice(file.identity.as_bytes());
     header.extend_from_slice(file.e_tag.as_bytes());
-    let mut written = fs::File::create_new(path)?;
+    let mut options = fs::File::options();
+    options.write(true).create_new(true);
+    // Sources may be private, and other users of the machine are none of ours.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut written = options.open(path)?;
     written.write_all(&header)?;
-    written.write_all(bytes)
+    written.write_all(bytes)?;
+    note_use(&written);
+    Ok(())
+}
+
+/// The order of use outlives the process in the files' times; that they are right is not essential. The system's own
+/// time of writing is too coarse to be compared with these.
+fn note_use(file: &fs::File) {
+    if let Err(e) = file.set_modified(SystemTime::now()) {
+        log::debug!("the use of a cached file could not be noted: {e}");
+    }
 }
 
 /// Of all that the file says, not only of the object's bytes.

@@ -53,10 +53,12 @@ impl Flight {
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        // Joining clones under the same shard's lock, so nobody joins in between. Two are the map's and this one.
-        self.flights
-            .0
-            .remove_if(&self.digest, |_, result| Arc::strong_count(result) <= 2);
+        let own = std::mem::take(&mut self.result);
+        // Joining and leaving both happen under the lock of the map's shard, so the last one to leave sees it.
+        self.flights.0.remove_if(&self.digest, |_, result| {
+            drop(own);
+            Arc::strong_count(result) == 1
+        });
     }
 }
 

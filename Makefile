@@ -1,0 +1,51 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`. `make help` lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+# Where scripts/install-imagemagick.sh puts ImageMagick when it is not root; harmless where it is elsewhere.
+HOME_PREFIX := $(HOME)/.local
+ifneq ($(wildcard $(HOME_PREFIX)/lib/pkgconfig/MagickWand.pc),)
+export PATH := $(HOME_PREFIX)/bin:$(PATH)
+export PKG_CONFIG_PATH := $(HOME_PREFIX)/lib/pkgconfig:$(PKG_CONFIG_PATH)
+export LD_LIBRARY_PATH := $(HOME_PREFIX)/lib:$(LD_LIBRARY_PATH)
+endif
+
+CARGO ?= cargo
+
+.PHONY: help
+help: ## list these commands
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | column -t -s $$'\t'
+
+.PHONY: demo
+demo: deps ## convert a photograph through the server, over the file system
+	$(CARGO) build --release -p imago-server
+	scripts/demo.sh file
+
+.PHONY: demo-s3
+demo-s3: deps tools ## the same over a real S3 server
+	$(CARGO) build --release -p imago-server
+	$(CARGO) build --release -p testkit --bin s3-server
+	scripts/demo.sh s3
+
+.PHONY: test
+test: deps tools ## run all tests
+	$(CARGO) test --workspace
+
+.PHONY: check
+check: deps ## formatting, lints, documentation, and rules that no lint knows
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --document-private-items
+	scripts/check-rules.sh
+
+.PHONY: bench
+bench: deps ## measure, beside the `magick` command
+	$(CARGO) bench -p imago-benches
+
+.PHONY: deps
+deps: ## install ImageMagick 7 where it is missing
+	scripts/install-imagemagick.sh
+
+.PHONY: tools
+tools: ## install the servers that the tests talk to
+	scripts/install-test-tools.sh

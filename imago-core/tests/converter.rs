@@ -1,0 +1,513 @@
+//! The public path from action to outcome, over stores in memory.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt};
+use imago_core::storage::{CacheStatus, Get, Location, ObjectHeaders, Stores};
+use imago_core::{Action, Converter, Error, ErrorKind, Format, Limits};
+use testkit::images;
+
+/// A converter with stores in memory, and a bucket with pictures in it.
+struct Fixture {
+    converter: Converter,
+    stores: Stores,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let stores = Stores::builder()
+            .memory(true)
+            .build()
+            .expect("stores in memory need nothing");
+        let converter = Converter::builder()
+            .stores(stores.clone())
+            .threads(2)
+            .build()
+            .await
+            .expect("a converter starts");
+        let fixture = Self { converter, stores };
+        fixture
+            .put("memory://b/photo.png", images::make("png", 60, 40))
+            .await;
+        fixture
+    }
+
+    async fn put(&self, url: &str, bytes: Bytes) {
+        let headers = ObjectHeaders::new("image/x").expect("a plain media type");
+        self.stores
+            .put(&locate(url), bytes, &headers)
+            .await
+            .expect("memory takes all");
+    }
+
+    /// What lies at a URL, or `None` for nothing.
+    async fn get(&self, url: &str) -> Option<Vec<u8>> {
+        match self.stores.get(&locate(url), None, u64::MAX).await {
+            Ok(Get::Object { body, .. }) => {
+                let parts: Vec<Bytes> = body.try_collect().await.expect("memory reads on");
+                Some(parts.concat())
+            }
+            Ok(other) => panic!("no condition was set: {other:?}"),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => panic!("{url}: {error}"),
+        }
+    }
+}
+
+fn locate(url: &str) -> Location {
+    Location::parse(url).unwrap_or_else(|error| panic!("{url}: {error}"))
+}
+
+#[tokio::test]
+async fn an_outcome_says_what_was_done() {
+    let fixture = Fixture::new().await;
+    let action = Action::new("memory://b/photo.png", "memory://b/out/a 1.jpg")
+        .operations(["resize 30X30", "quality 70"])
+        .mimetype("image/jpg")
+        .header("Cache-Control", "max-age=60");
+    let outcome = fixture
+        .converter
+        .convert(&action)
+        .await
+        .expect("all is right");
+    assert_eq!(outcome.format, Format::Jpeg);
+    assert_eq!((outcome.width, outcome.height, outcome.frames), (30, 20, 1));
+    assert_eq!(outcome.mimetype, "image/jpg");
+    assert_eq!(outcome.files, ["memory://b/out/a 1.jpg"]);
+    assert_eq!(outcome.cache, CacheStatus::Uncached);
+    assert_eq!(outcome.engine.as_str(), "magick");
+    assert!(outcome.e_tag.is_some());
+    let stored = fixture
+        .get("memory://b/out/a 1.jpg")
+        .await
+        .expect("the result is stored");
+    assert_eq!(outcome.bytes, stored.len() as u64);
+    assert_eq!(images::describe(&stored, "%m %w %h %Q"), ["JPEG 30 20 70"]);
+}
+
+#[tokio::test]
+async fn the_output_format_is_the_extensions_else_the_media_types() {
+    let fixture = Fixture::new().await;
+    let table = [
+        ("a.jpg", None, "JPEG", "image/jpeg"),
+        ("a.JPEG", None, "JPEG", "image/jpeg"),
+        ("a.webp", None, "WEBP", "image/webp"),
+        ("a.tif", None, "TIFF", "image/tiff"),
+        ("a.avif", None, "AVIF", "image/avif"),
+        ("a.bmp", None, "BMP", "image/bmp"),
+        ("a", Some("image/jpg"), "JPEG", "image/jpg"),
+        ("a.dat", Some("image/png; x=y"), "PNG", "image/png; x=y"),
+        ("a.b/c", Some("image/x-png"), "PNG", "image/x-png"),
+        ("a.png", Some("image/jpeg"), "PNG", "image/jpeg"),
+        ("a", Some("image/heif"), "HEIC", "image/heif"),
+        ("a", Some("image/bmp"), "BMP", "image/bmp"),
+        (
+            "a",
+            Some("image/vnd.microsoft.icon"),
+            "ICO",
+            "image/vnd.microsoft.icon",
+        ),
+        ("a", Some("image/qoi"), "QOI", "image/qoi"),
+        (
+            "a.png",
+            Some("application/octet-stream"),
+            "PNG",
+            "application/octet-stream",
+        ),
+    ];
+    for (name, mimetype, format, stored_as) in table {
+        let mut action = Action::new("memory://b/photo.png", format!("memory://b/{name}"));
+        if let Some(mimetype) = mimetype {
+            action = action.mimetype(mimetype);
+        }
+        let plan = fixture
+            .converter
+            .plan(&action)
+            .unwrap_or_else(|errors| panic!("{name} {mimetype:?}: {errors:?}"));
+        assert_eq!(plan.format().name(), format, "{name} {mimetype:?}");
+        let outcome = fixture
+            .converter
+            .convert(&action)
+            .await
+            .unwrap_or_else(|error| panic!("{name} {mimetype:?}: {error}"));
+        assert_eq!(outcome.mimetype, stored_as, "{name} {mimetype:?}");
+    }
+}
+
+#[tokio::test]
+async fn everything_wrong_with_an_action_is_said_at_once_and_where() {
+    let fixture = Fixture::new().await;
+    let good = || Action::new("memory://b/photo.png", "memory://b/a.png");
+    let table = [
+        (
+            Action::new("photo.png", "memory://b/a.png"),
+            "/infile",
+            ErrorKind::InvalidUrl,
+        ),
+        (
+            Action::new("ftp://b/a.png", "memory://b/a.png"),
+            "/infile",
+            ErrorKind::InvalidUrl,
+        ),
+        (
+            Action::new("memory://b/p.png[x y]", "memory://b/a.png"),
+            "/infile",
+            ErrorKind::InvalidUrl,
+        ),
+        (
+            Action::new("msl:photo.png", "memory://b/a.png"),
+            "/infile",
+            ErrorKind::InvalidUrl,
+        ),
+        (
+            Action::new("ephemeral:/tmp/x", "memory://b/a.png"),
+            "/infile",
+            ErrorKind::InvalidUrl,
+        ),
+        (
+            Action::new("mpr:x", "memory://b/a.png"),
+            "/infile",
+            ErrorKind::InvalidUrl,
+        ),
+        (
+            Action::new("https:", "memory://b/a.png"),
+            "/infile",
+            ErrorKind::InvalidUrl,
+        ),
+        (
+            Action::new("memory://b/photo.png", ""),
+            "/outfile",
+            ErrorKind::InvalidUrl,
+        ),
+        (
+            Action::new("file:///etc/passwd", "memory://b/a.png"),
+            "/infile",
+            ErrorKind::StoreNotAllowed,
+        ),
+        (
+            Action::new("memory://b/photo.png", "file:///tmp/a.png"),
+            "/outfile",
+            ErrorKind::StoreNotAllowed,
+        ),
+        (
+            Action::new("memory://b/photo.png", "memory://b/a"),
+            "/outfile",
+            ErrorKind::InvalidFormat,
+        ),
+        (
+            Action::new("memory://b/photo.png", "memory://b/a.xyz"),
+            "/outfile",
+            ErrorKind::InvalidFormat,
+        ),
+        (
+            Action::new("memory://b/photo.png", "memory://b/a.mvg"),
+            "/outfile",
+            ErrorKind::InvalidFormat,
+        ),
+        (
+            Action::new("memory://b/photo.png", "memory://b/a.msl"),
+            "/outfile",
+            ErrorKind::InvalidFormat,
+        ),
+        (
+            Action::new("memory://b/photo.png", "memory://b/a.svg"),
+            "/outfile",
+            ErrorKind::InvalidFormat,
+        ),
+        (
+            Action::new("memory://b/photo.png", "memory://b/a").mimetype("text/plain"),
+            "/mimetype",
+            ErrorKind::InvalidFormat,
+        ),
+        (
+            good().mimetype("a\nb"),
+            "/mimetype",
+            ErrorKind::InvalidHeader,
+        ),
+        (
+            good().header("X-Other", "1"),
+            "/headers/X-Other",
+            ErrorKind::InvalidHeader,
+        ),
+        (
+            good().header("Cache-Control", "a\r\nb: c"),
+            "/headers/Cache-Control",
+            ErrorKind::InvalidHeader,
+        ),
+        (
+            good().header("a/b", "1"),
+            "/headers/a~1b",
+            ErrorKind::InvalidHeader,
+        ),
+        (
+            good().timeout(Duration::from_secs(100_000)),
+            "/timeout",
+            ErrorKind::LimitExceeded,
+        ),
+        (
+            good().operations(["strip", "resze 1x1"]),
+            "/operations/1",
+            ErrorKind::InvalidOperation,
+        ),
+        (
+            good().operations(["resize big"]),
+            "/operations/0",
+            ErrorKind::InvalidOperation,
+        ),
+        (
+            good().operations(["( +clone"]),
+            "/operations",
+            ErrorKind::InvalidOperation,
+        ),
+    ];
+    for (action, pointer, kind) in table {
+        let errors = fixture
+            .converter
+            .plan(&action)
+            .map(|plan| plan.format().clone())
+            .expect_err(pointer);
+        let found: Vec<_> = errors
+            .iter()
+            .map(|error| (error.pointer(), error.kind()))
+            .collect();
+        assert_eq!(found, [(pointer, kind)], "{action:?}: {errors:?}");
+    }
+    let errors = fixture
+        .converter
+        .plan(&Action::new("nowhere", "memory://b/a.xyz").operations(["frob", "resize"]))
+        .map(|plan| plan.format().clone())
+        .expect_err("four things are wrong");
+    let pointers: Vec<_> = errors.iter().map(Error::pointer).collect();
+    assert_eq!(
+        pointers,
+        ["/infile", "/operations/0", "/operations/1", "/outfile"]
+    );
+}
+
+#[tokio::test]
+async fn a_failed_action_says_why_and_leaves_nothing() {
+    let fixture = Fixture::new().await;
+    let jpeg = images::make("jpeg", 200, 200);
+    let half = jpeg.slice(..jpeg.len() / 2);
+    fixture
+        .put("memory://b/text.png", Bytes::from("only a text"))
+        .await;
+    fixture.put("memory://b/cut.jpg", half).await;
+    fixture.put("memory://b/empty.png", Bytes::new()).await;
+    fixture
+        .put(
+            "memory://b/frames.gif",
+            images::make_frames("gif", 3, 20, 20),
+        )
+        .await;
+    let table = [
+        (
+            "text.png",
+            "strip",
+            ErrorKind::BadImage,
+            "it is no image of a known format: its 11 bytes begin with `only a text`",
+        ),
+        (
+            "cut.jpg",
+            "strip",
+            ErrorKind::BadImage,
+            "it is a damaged JPEG image: Premature end of JPEG file",
+        ),
+        ("empty.png", "strip", ErrorKind::BadImage, "it is empty"),
+        (
+            "gone.png",
+            "strip",
+            ErrorKind::NotFound,
+            "memory://b/gone.png",
+        ),
+        (
+            "frames.gif",
+            "strip",
+            ErrorKind::OperationFailed,
+            "there are 3 images and JPEG holds one",
+        ),
+        (
+            "frames.gif[7]",
+            "strip",
+            ErrorKind::BadImage,
+            "`[7]` selects nothing",
+        ),
+        (
+            "photo.png",
+            "delete 0",
+            ErrorKind::OperationFailed,
+            "no image to write",
+        ),
+        (
+            "photo.png",
+            "clone 7 -append",
+            ErrorKind::InvalidOperation,
+            "`-clone 7` failed",
+        ),
+        (
+            "photo.png",
+            "resize 99999x1!",
+            ErrorKind::LimitExceeded,
+            "exceeds limit",
+        ),
+    ];
+    for (name, operation, kind, message) in table {
+        let outfile = format!("memory://b/failed/{name}.jpg");
+        let action = Action::new(format!("memory://b/{name}"), &outfile).operations([operation]);
+        let error = fixture
+            .converter
+            .convert(&action)
+            .await
+            .map(|outcome| outcome.files)
+            .expect_err(name);
+        assert_eq!(error.kind(), kind, "{name}: {error}");
+        assert!(error.to_string().contains(message), "{name}: `{error}`");
+        assert_eq!(fixture.get(&outfile).await, None, "{name} left something");
+    }
+}
+
+#[tokio::test]
+async fn brackets_behind_a_source_select_from_it() {
+    let fixture = Fixture::new().await;
+    fixture
+        .put(
+            "memory://b/frames.gif",
+            images::make_frames("gif", 3, 20, 20),
+        )
+        .await;
+    fixture
+        .put("memory://b/odd[0]", images::make("png", 10, 10))
+        .await;
+    let table = [
+        ("frames.gif", "gif", vec!["20 20"; 3]),
+        ("frames.gif[0]", "gif", vec!["20 20"]),
+        ("frames.gif[0-1]", "gif", vec!["20 20"; 2]),
+        ("frames.gif[-1]", "gif", vec!["20 20"]),
+        ("frames.gif[0,2]", "gif", vec!["20 20"; 2]),
+        ("frames.gif[]", "gif", vec!["20 20"; 3]),
+        ("photo.png[30x20+5+5]", "png", vec!["30 20"]),
+        ("photo.png[30x20]", "png", vec!["30 20"]),
+        ("odd[0][]", "png", vec!["10 10"]),
+        ("odd[0][0]", "png", vec!["10 10"]),
+    ];
+    for (name, format, sizes) in table {
+        let outfile = format!("memory://b/selected.{format}");
+        let action = Action::new(format!("memory://b/{name}"), &outfile);
+        fixture
+            .converter
+            .convert(&action)
+            .await
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        let stored = fixture.get(&outfile).await.expect("the result is stored");
+        assert_eq!(images::describe(&stored, "%w %h"), sizes, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn many_actions_share_the_pool_and_the_cache() {
+    let fixture = Fixture::new().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let converter = Converter::builder()
+        .stores(fixture.stores.clone())
+        .cache(folder.path(), 1 << 20)
+        .threads(2)
+        .build()
+        .await
+        .expect("a converter starts");
+    let mut actions: Vec<_> = (1..=20)
+        .map(|size| {
+            Action::new(
+                "memory://b/photo.png",
+                format!("memory://b/many/{size}.png"),
+            )
+            .operations([format!("resize {size}x")])
+        })
+        .collect();
+    actions.push(Action::new(
+        "memory://b/gone.png",
+        "memory://b/many/gone.png",
+    ));
+    let outcomes: HashMap<_, _> = converter.convert_all(&actions).collect().await;
+    assert_eq!(outcomes.len(), 21);
+    let mut fetched = 0;
+    for (index, outcome) in &outcomes {
+        match outcome {
+            Ok(outcome) => {
+                assert_eq!(outcome.width, index + 1);
+                match outcome.cache {
+                    CacheStatus::Miss => fetched += 1,
+                    other => assert_eq!(other, CacheStatus::Hit),
+                }
+            }
+            Err(error) => {
+                assert_eq!((*index, error.kind()), (20, ErrorKind::NotFound), "{error}");
+            }
+        }
+    }
+    assert_eq!(fetched, 1, "20 actions on one object asked for at once");
+}
+
+#[tokio::test]
+async fn a_time_out_ends_the_conversion_and_leaves_nothing() {
+    let fixture = Fixture::new().await;
+    let action = Action::new("memory://b/photo.png", "memory://b/slow.png")
+        .operations(["resize 2000x2000", "blur 0x80"])
+        .timeout(Duration::from_millis(20));
+    let error = fixture
+        .converter
+        .convert(&action)
+        .await
+        .map(|outcome| outcome.files)
+        .expect_err("it takes longer");
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    assert!(error.to_string().contains("0.02 s"), "{error}");
+    assert_eq!(fixture.get("memory://b/slow.png").await, None);
+}
+
+/// With one thread a conversion that went on unseen would hold up the next one for minutes.
+#[tokio::test]
+async fn a_dropped_future_frees_its_thread() {
+    let stores = Stores::builder().memory(true).build().expect("stores");
+    let converter = Converter::builder()
+        .stores(stores)
+        .threads(1)
+        .build()
+        .await
+        .expect("a converter starts");
+    let picture = images::make("png", 60, 40);
+    let slow = "resize 4000x4000 blur 0x200".parse().expect("a chain");
+    let dropped = tokio::time::timeout(
+        Duration::from_millis(100),
+        converter.convert_bytes(&picture, &slow, Format::Png),
+    )
+    .await;
+    assert!(dropped.is_err(), "it takes longer than 0.1 s");
+    let quick = "resize 10x10".parse().expect("a chain");
+    converter
+        .convert_bytes(&picture, &quick, Format::Png)
+        .await
+        .expect("the thread is free again");
+}
+
+#[tokio::test]
+async fn a_source_over_the_limit_is_refused() {
+    let fixture = Fixture::new().await;
+    let mut limits = Limits::default();
+    limits.source_bytes = 100;
+    let converter = Converter::builder()
+        .stores(fixture.stores.clone())
+        .limits(limits)
+        .build()
+        .await
+        .expect("a converter starts");
+    let action = Action::new("memory://b/photo.png", "memory://b/large.png");
+    let error = converter
+        .convert(&action)
+        .await
+        .map(|outcome| outcome.files)
+        .expect_err("it is larger");
+    assert_eq!(error.kind(), ErrorKind::LimitExceeded, "{error}");
+    assert!(error.to_string().contains("100"), "{error}");
+}
