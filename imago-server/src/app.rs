@@ -68,8 +68,7 @@ impl App {
         {
             log::warn!(
                 "jobs.queued" = counts.queued, "jobs.working" = counts.working;
-                "{} jobs that have not finished are lost: this store keeps them in memory",
-                counts.queued + counts.working
+                "jobs that have not finished are lost: this store keeps them in memory"
             );
         }
         self.closing.cancel();

@@ -6,7 +6,7 @@
 //!
 //! A request becomes a [`job::Submission`], which a [`store::JobStore`] keeps as a [`job::Job`]. The
 //! [dispatcher](job::dispatcher) claims its actions, has them run, and says to the store how they ended; who follows the
-//! job hears of that from the store. [`run`] is all of it on a socket and a signal of the caller's, [`serve`] on those of
+//! job hears of that from the store. [`run`] is all of it on a socket and a signal of the caller's, [`serve()`] on those of
 //! the process.
 
 #![forbid(unsafe_code)]

@@ -15,7 +15,7 @@ use crate::config::{Config, ConfigError};
 pub use convert::{Convert, convert};
 pub use operations::operations;
 
-/// Converts images that lie in object stores with `ImageMagick`, in batches, over a REST API.
+/// Converts images that lie in object stores with ImageMagick, in batches, over a REST API.
 #[derive(Debug, Parser)]
 #[command(name = "imago-server", version, args_conflicts_with_subcommands = true)]
 pub struct Cli {
@@ -50,9 +50,11 @@ pub struct Settings {
     /// Folder for what the server keeps [default: ./imago-data]
     #[arg(long, env = "IMAGO_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Folder whose files `file://` URLs may name; repeatable [default: none, `file://` is off]
-    /// [env: `IMAGO_FILE_ROOT`, separated by colons]
-    #[arg(long, value_name = "DIR")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        help = "Folder whose files file:// URLs may name; repeatable [default: none, file:// is off] [env: IMAGO_FILE_ROOT, separated by colons]"
+    )]
     file_root: Vec<PathBuf>,
     /// How many conversions run at the same time [default: one for each core]
     #[arg(long, env = "IMAGO_THREADS", value_name = "N")]
@@ -60,9 +62,11 @@ pub struct Settings {
     /// How large the cache of sources may grow; 0 keeps none [default: 10GiB]
     #[arg(long, env = "IMAGO_CACHE_SIZE", value_name = "SIZE")]
     cache_size: Option<ByteSize>,
-    /// URL prefix that actions may name; repeatable [default: all configured stores]
-    /// [env: `IMAGO_ALLOW`, separated by blanks]
-    #[arg(long, value_name = "PREFIX")]
+    #[arg(
+        long,
+        value_name = "PREFIX",
+        help = "URL prefix that actions may name; repeatable [default: all configured stores] [env: IMAGO_ALLOW, separated by blanks]"
+    )]
     allow: Vec<String>,
     /// Let http(s) URLs lead to private, loopback and link-local addresses [default: false]
     #[arg(long, env = "IMAGO_HTTP_PRIVATE", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]

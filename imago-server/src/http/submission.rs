@@ -2,7 +2,8 @@
 //!
 //! A body of the wrong shape is told apart from one that asks for what can't be: the first is 400 and names the first
 //! member that is wrong, the second is 422 and names all of them. A member that is not known is of the wrong shape, or a
-//! misspelt `operation` would silently do nothing. `null` is the same as leaving an optional member out.
+//! misspelt `operation` would silently do nothing. `null` is the same as leaving an optional member out. How many actions
+//! there may be and how long one may take are settings, not shape: too many is 422.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -69,6 +69,8 @@ async fn dispatch(
                         () = stop.cancelled() => {}
                         () = tokio::time::sleep(STORE_PAUSE) => {}
                     }
+                    // Not to the wait below: what `ready` remembered has been used up by the claim that failed.
+                    continue;
                 }
             }
         }

@@ -219,37 +219,26 @@ async fn head_is_get_without_the_body() {
     assert_eq!((missing.status, missing.body.as_str()), (404, ""));
 }
 
-/// Each on a connection of its own, as from 2000 clients.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_thousand_polls_are_answered_promptly() {
-    const POLLS: usize = 2000;
-    rlimit::increase_nofile_limit(u64::MAX).unwrap();
+#[tokio::test]
+async fn many_polls_share_one_document() {
+    const POLLS: usize = 200;
     let server = Server::start().await;
     let path = server.submit(&["wait:a"]).await;
     server.stage.started(1).await;
     let mut reads = server.store.reads.subscribe();
     let poll = format!("{path}?timeout=300");
-    let polls = futures_util::future::join_all((0..POLLS).map(|_| async {
-        let reply = server.get(&poll).await;
-        (Instant::now(), reply)
-    }));
+    let polls = futures_util::future::join_all((0..POLLS).map(|_| server.get(&poll)));
     let end = async {
         soon("all polls", reads.wait_for(|reads| *reads == POLLS))
             .await
             .unwrap();
         server.stage.let_go("a");
-        Instant::now()
     };
-    let (answers, ended) = tokio::join!(polls, end);
-    let slowest = answers
-        .iter()
-        .map(|(answered, _)| answered.duration_since(ended))
-        .max();
-    assert!(slowest.unwrap() < Duration::from_secs(1), "{slowest:?}");
-    for (_, reply) in &answers {
-        assert_eq!(reply.body, answers[0].1.body);
+    let (replies, ()) = tokio::join!(polls, end);
+    for reply in &replies {
+        assert_eq!(reply.body, replies[0].body);
     }
-    assert_eq!(answers[0].1.json()["status"], "done");
+    assert_eq!(replies[0].json()["status"], "done");
 }
 
 #[tokio::test]

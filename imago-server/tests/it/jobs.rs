@@ -2,6 +2,9 @@
 
 use std::collections::HashSet;
 
+use imago_server::job::Submission;
+use imago_server::store::JobStore;
+
 use crate::support::{Server, soon};
 
 #[tokio::test]
@@ -109,4 +112,23 @@ async fn many_jobs_at_once_all_end() {
         assert_eq!(status, "done");
     }
     assert_eq!(server.stage.started.borrow().len(), 2000, "each ran once");
+}
+
+#[tokio::test]
+async fn a_store_that_comes_back_is_claimed_from() {
+    let server = Server::start().await;
+    let path = server.submit(&["done:1"]).await;
+    server.finished(&path).await;
+    let actions = vec![server.stage.started.borrow()[0].spec.clone()];
+    server.store.broken.send_replace(true);
+    // Past what would say that it is broken: as if it broke right after it took the job.
+    server
+        .store
+        .inner
+        .submit(Submission { actions })
+        .await
+        .unwrap();
+    tokio::task::yield_now().await;
+    server.store.broken.send_replace(false);
+    server.stage.started(2).await;
 }

@@ -2,11 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "it is a test's way to fail")]
 
-// Each file is one part of the contract. Conversions are staged, but in `program`, which runs the real server.
+// Conversions are staged, but in the files that run the program.
+mod convert;
 mod drain;
+mod end_to_end;
 mod follow;
 mod jobs;
+mod process;
 mod program;
 mod protocol;
+mod store;
 mod submit;
 mod support;

@@ -1,117 +1,9 @@
 //! The program itself: its command line, its log, its signals.
 
-use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
-use std::time::Duration;
+use serde_json::json;
+use testkit::http;
 
-use tempfile::TempDir;
-
-fn command(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_imago-server"));
-    command.current_dir(folder).env_clear();
-    command
-}
-
-/// The server as a process of its own, in a folder of its own.
-struct Process {
-    child: Child,
-    address: String,
-    lines: mpsc::Receiver<String>,
-    folder: TempDir,
-}
-
-impl Process {
-    fn start(arguments: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut child = command(folder.path())
-            .args(["--listen", "127.0.0.1:0"])
-            .args(arguments)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (sender, lines) = mpsc::channel();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        std::thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    break;
-                }
-            }
-        });
-        let mut process = Self {
-            child,
-            address: String::new(),
-            lines,
-            folder,
-        };
-        let line = process.line("listening on http://");
-        let address = line.split("http://").nth(1).unwrap();
-        process.address.push_str(address.split(' ').next().unwrap());
-        assert!(
-            line.contains(concat!("version=", env!("CARGO_PKG_VERSION"))),
-            "{line}"
-        );
-        assert!(
-            line.contains("data=./imago-data") && line.contains("threads="),
-            "{line}"
-        );
-        process
-    }
-
-    /// The next line of the log that contains the text.
-    fn line(&self, text: &str) -> String {
-        loop {
-            let line = self.lines.recv_timeout(Duration::from_secs(30));
-            let line = line.unwrap_or_else(|error| panic!("no {text:?} in the log: {error}"));
-            if line.contains(text) {
-                return line;
-            }
-        }
-    }
-
-    fn signal(&self, name: &str) {
-        let status = Command::new("kill")
-            .args([format!("-{name}"), self.child.id().to_string()])
-            .status();
-        assert!(status.unwrap().success());
-    }
-
-    /// An answer over a raw connection, head and body.
-    fn request(&self, request: &str) -> String {
-        let mut stream = std::net::TcpStream::connect(&self.address).unwrap();
-        std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
-    }
-
-    /// The exit code.
-    fn end(&mut self) -> Option<i32> {
-        self.child.wait().unwrap().code()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
-    let folder = tempfile::tempdir().unwrap();
-    command(folder.path())
-        .args(arguments)
-        .envs(environment.iter().copied())
-        .output()
-        .unwrap()
-}
+use crate::process::{Process, run, text};
 
 #[test]
 fn a_signal_ends_the_server_in_order() {
@@ -213,4 +105,39 @@ fn operations_are_listed() {
         stdout.lines().any(|line| line.starts_with("-resize ")),
         "{stdout}"
     );
+}
+
+#[test]
+fn a_second_signal_stops_at_once() {
+    let source = http::Server::start();
+    source.route("/slow.png", http::Reply::hang());
+    let mut server = Process::start(&["--http-private"]);
+    server.submit(&json!([{"infile": source.url("/slow.png"), "outfile": source.url("/out.png")}]));
+    while source.get_count("/slow.png") == 0 {
+        std::thread::yield_now();
+    }
+    server.signal("TERM");
+    server.line("draining: no more work is taken");
+    server.signal("INT");
+    server.line("got SIGINT again: stopped at once");
+    assert_eq!(server.end(), Some(1));
+}
+
+#[test]
+fn jobs_that_are_lost_are_counted_in_the_log() {
+    let source = http::Server::start();
+    source.route("/slow.png", http::Reply::hang());
+    let mut server = Process::start(&["--http-private", "--threads=2", "--shutdown-grace=100ms"]);
+    let action = json!({"infile": source.url("/slow.png"), "outfile": source.url("/out.png")});
+    for _ in 0..6 {
+        server.submit(&json!([action]));
+    }
+    while source.get_count("/slow.png") == 0 {
+        std::thread::yield_now();
+    }
+    server.signal("TERM");
+    server.line("broke off actions that did not end in time");
+    let line = server.line("jobs that have not finished are lost");
+    assert!(line.contains("jobs.queued=2 jobs.working=4"), "{line}");
+    assert_eq!(server.end(), Some(0));
 }

@@ -346,7 +346,7 @@ impl Runner for Stage {
 /// The memory's store, which can be watched and put out of order.
 #[derive(Debug)]
 pub(crate) struct Observed {
-    inner: MemoryStore,
+    pub(crate) inner: MemoryStore,
     /// How often a job was read.
     pub(crate) reads: watch::Sender<usize>,
     /// Whether it can be reached.
@@ -377,6 +377,7 @@ impl JobStore for Observed {
         self.inner.submit(submission).await
     }
     async fn claim(&self, most: usize) -> Result<Vec<Claimed>, StoreError> {
+        self.reach()?;
         self.inner.claim(most).await
     }
     async fn ready(&self) {
