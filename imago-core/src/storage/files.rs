@@ -13,6 +13,8 @@ use crate::{Error, ErrorKind, Result};
 pub(super) struct Files {
     /// Canonical.
     roots: Vec<PathBuf>,
+    /// As they were configured: where a root is a link, URLs may go through it.
+    named_roots: Vec<PathBuf>,
     anywhere: bool,
 }
 
@@ -37,12 +39,24 @@ impl Files {
         };
         Ok(Self {
             roots: roots.iter().map(canonical).collect::<Result<_>>()?,
+            named_roots: roots
+                .iter()
+                .filter_map(|root| std::path::absolute(root).ok())
+                .collect(),
             anywhere,
         })
     }
 
     pub(super) fn allowed(&self) -> bool {
         self.anywhere || !self.roots.is_empty()
+    }
+
+    /// Whether the path begins as a root does. Where it leads is another question, which only the file system answers.
+    pub(super) fn names(&self, path: &FilePath) -> bool {
+        let below = |root: &PathBuf| path.starts_with(root);
+        let climbs = path.components().any(|part| part == Component::ParentDir);
+        self.anywhere
+            || (!climbs && (self.roots.iter().any(below) || self.named_roots.iter().any(below)))
     }
 
     /// The file's real path, with all links followed, if it lies below a root; as `object_store` wants it, from `/`.
@@ -64,12 +78,7 @@ impl Files {
         })?;
         let below = |root: &PathBuf| real != *root && real.starts_with(root);
         if !self.anywhere && !self.roots.iter().any(below) {
-            return Err(Error::new(
-                ErrorKind::StoreNotAllowed,
-                format!(
-                    "the file `{location}` does not lie below a folder that the configuration allows"
-                ),
-            ));
+            return Err(outside(location));
         }
         // Reading a pipe or a device could block a thread for ever.
         if let Ok(metadata) = std::fs::metadata(&real)
@@ -100,6 +109,14 @@ impl Files {
             Err(e) => Err(unusable().with_source(e)),
         }
     }
+}
+
+/// The error for a file below no root.
+pub(super) fn outside(location: &Location) -> Error {
+    Error::new(
+        ErrorKind::StoreNotAllowed,
+        format!("the file `{location}` does not lie below a folder that the configuration allows"),
+    )
 }
 
 /// Follows links in the part of the path that exists; what does not exist yet must be plain names.
@@ -192,6 +209,27 @@ mod tests {
         let secret = resolve(&anywhere, &base.join("secret")).unwrap();
         assert_eq!(format!("/{secret}"), base.join("secret").to_str().unwrap());
         assert!(resolve(&anywhere, FilePath::new("/dev/zero")).is_err());
+    }
+
+    #[test]
+    fn a_path_is_known_to_be_outside_without_a_look() {
+        let temp = tempfile::tempdir().unwrap();
+        let base = temp.path().canonicalize().unwrap();
+        let (root, link) = (base.join("root"), base.join("link"));
+        std::fs::create_dir(&root).unwrap();
+        std::os::unix::fs::symlink(&root, &link).unwrap();
+        let files = Files::new(std::slice::from_ref(&link), false).unwrap();
+        for (path, expected) in [
+            (root.join("a"), true),
+            (link.join("a"), true),
+            (link.join("b/c"), true),
+            (base.join("a"), false),
+            (base.join("root2/a"), false),
+            (link.join("../a"), false),
+        ] {
+            assert_eq!(files.names(&path), expected, "{}", path.display());
+        }
+        assert!(Files::new(&[], true).unwrap().names(&base));
     }
 
     #[test]

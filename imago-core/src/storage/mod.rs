@@ -183,6 +183,7 @@ impl Stores {
             }
             Target::Bucket { bucket, .. } => self.0.clouds.check(bucket),
             Target::Http(url) => self.0.http.check(url),
+            Target::File(path) if !self.0.files.names(path) => Err(files::outside(location)),
             Target::File(_) => Ok(()),
         }
     }
