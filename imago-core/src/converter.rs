@@ -9,10 +9,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 
-use crate::engine::{Conversion, Engine, Format, Limits, Stop, magick};
+use crate::engine::{
+    Conversion, Converted, Engine, Format, Input, Limits, Stop, generator, magick,
+};
 use crate::error::{Error, ErrorKind, Result};
-use crate::operation::Pipeline;
-use crate::storage::{Cache, CacheStatus, Location, ObjectHeaders, Source, Stores};
+use crate::operation::{Pipeline, Step};
+use crate::storage::{Cache, CacheStatus, Location, ObjectHeaders, Stores};
+use crate::target::Target;
 
 /// One image to convert: where it is read from, what is done to it, and where the result goes.
 ///
@@ -85,14 +88,36 @@ impl Action {
 /// An action that has been checked: everything that can be known to be wrong before the first byte is fetched, is not.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    source: Location,
-    selector: Option<String>,
-    target: Location,
+    source: Origin,
+    /// What the `-read`s of the pipeline read, in order.
+    reads: Vec<Origin>,
+    target: Target,
     pipeline: Pipeline,
     format: Format,
     mimetype: String,
     headers: ObjectHeaders,
     timeout: Duration,
+}
+
+/// Where images come from.
+#[derive(Debug, Clone)]
+enum Origin {
+    Object {
+        location: Location,
+        /// What stands between the brackets of `file[0]`.
+        selector: Option<String>,
+    },
+    /// One of ImageMagick's generators: `gradient:red-blue`.
+    Generator(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Object { location, .. } => location.fmt(f),
+            Self::Generator(generator) => f.write_str(generator),
+        }
+    }
 }
 
 impl Plan {
@@ -158,15 +183,29 @@ struct Inner {
     stores: Stores,
     cache: Option<Cache>,
     limits: Limits,
+    animations: bool,
 }
 
 /// Builds a [`Converter`].
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Builder {
     threads: usize,
     stores: Option<Stores>,
     cache: Option<(PathBuf, u64)>,
     limits: Limits,
+    animations: bool,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            threads: 0,
+            stores: None,
+            cache: None,
+            limits: Limits::default(),
+            animations: true,
+        }
+    }
 }
 
 impl Builder {
@@ -198,6 +237,14 @@ impl Builder {
         self
     }
 
+    /// Whether the frames of animations are completed before operations that move pixels, and reduced again at the end,
+    /// as by `-coalesce` and `-layers Optimize`. Default: they are, unless the chain works on the frames itself.
+    #[must_use]
+    pub fn animations(mut self, complete: bool) -> Self {
+        self.animations = complete;
+        self
+    }
+
     /// Starts ImageMagick, the pool and the cache.
     pub async fn build(self) -> Result<Converter> {
         let pool = rayon::ThreadPoolBuilder::new()
@@ -222,6 +269,7 @@ impl Builder {
             stores,
             cache,
             limits: self.limits,
+            animations: self.animations,
         })))
     }
 }
@@ -244,16 +292,15 @@ impl Converter {
         let mut errors = Vec::new();
         let mut note = |pointer: &str, error: Error| errors.push(error.at(pointer));
 
-        let source = split_selector(&action.infile).and_then(|(url, selector)| {
-            let location = self.locate(url)?;
-            Ok((location, selector.map(str::to_owned)))
-        });
-        let source = source.map_err(|error| note("/infile", error)).ok();
-        let target = self
-            .locate(&action.outfile)
+        let source = self
+            .origin(&action.infile)
+            .map_err(|error| note("/infile", error))
+            .ok();
+        let target = Target::parse(&action.outfile)
+            .and_then(|target| self.0.stores.check(target.first()).map(|()| target))
             .map_err(|error| note("/outfile", error))
             .ok();
-        let pipeline = Pipeline::from_operations(&action.operations).map_err(|errors| {
+        let pipeline = self.pipeline(&action.operations).map_err(|errors| {
             for error in errors {
                 note("/operations", error);
             }
@@ -293,12 +340,12 @@ impl Converter {
             );
         }
         match (source, target, pipeline, format, headers) {
-            (Some((source, selector)), Some(target), Ok(pipeline), Some(format), Some(headers))
+            (Some(source), Some(target), Ok((pipeline, reads)), Some(format), Some(headers))
                 if errors.is_empty() =>
             {
                 Ok(Plan {
                     source,
-                    selector,
+                    reads,
                     target,
                     pipeline,
                     format,
@@ -325,43 +372,52 @@ impl Converter {
         let mut timings = Timings::default();
 
         let started = Instant::now();
-        let source = self.fetch(&plan.source, not_before).await?;
+        let origins = std::iter::once(&plan.source).chain(&plan.reads);
+        let fetched = origins.map(|origin| self.fetch(origin, not_before));
+        let fetched = futures_util::future::try_join_all(fetched).await?;
+        let cache = fetched
+            .first()
+            .map_or(CacheStatus::Uncached, |(_, cache)| *cache);
+        let inputs = fetched.into_iter().map(|(input, _)| input).collect();
         timings.fetch = started.elapsed();
 
-        let (location, format) = (plan.source.clone(), plan.format.clone());
         let (converted, took) = self
-            .run(plan.timeout, move |stop| {
-                magick::convert(&Conversion {
-                    source: &source.bytes,
-                    extension: location.extension(),
-                    selector: plan.selector.as_deref(),
-                    steps: plan.pipeline.steps(),
-                    format: &plan.format,
-                    stop,
-                })
-                .map(|converted| (converted, source.cache))
-            })
+            .run(
+                plan.timeout,
+                plan.pipeline,
+                inputs,
+                plan.format.clone(),
+                plan.target.is_numbered(),
+            )
             .await;
-        let (converted, cache) = converted
+        let converted = converted
             .map_err(|error| error.context(&format!("can't convert `{}`", plan.source)))?;
         timings.convert = took;
 
         let started = Instant::now();
-        let bytes = converted.bytes.len() as u64;
-        let stored = self
-            .0
-            .stores
-            .put(&plan.target, converted.bytes, &plan.headers)
-            .await?;
+        let mut files = Vec::with_capacity(converted.files.len());
+        let (mut bytes, mut e_tag) = (0, None);
+        for file in converted.files {
+            let url = plan.target.url(file.scene)?;
+            let location = Location::parse(&url)?;
+            bytes += file.bytes.len() as u64;
+            let stored = self
+                .0
+                .stores
+                .put(&location, file.bytes, &plan.headers)
+                .await?;
+            e_tag = e_tag.or(stored.e_tag);
+            files.push(url);
+        }
         timings.store = started.elapsed();
         Ok(Outcome {
-            format,
+            format: plan.format,
             width: converted.width,
             height: converted.height,
             frames: converted.frames,
             bytes,
-            e_tag: stored.e_tag,
-            files: vec![action.outfile.clone()],
+            e_tag,
+            files,
             mimetype: plan.mimetype,
             cache,
             engine: Engine::Magick,
@@ -390,63 +446,117 @@ impl Converter {
     }
 
     /// Converts one image in memory.
+    ///
+    /// What the pipeline reads beside it comes from the stores. An image of several frames in a format that holds one is
+    /// an error.
     pub async fn convert_bytes(
         &self,
         source: &[u8],
         pipeline: &Pipeline,
         format: Format,
     ) -> Result<Bytes> {
-        let source = Bytes::copy_from_slice(source);
-        let pipeline = pipeline.clone();
+        let asked = Instant::now();
+        let mut inputs = vec![Input::Object {
+            bytes: Bytes::copy_from_slice(source),
+            extension: None,
+            selector: None,
+        }];
+        for origin in self.reads(pipeline)? {
+            inputs.push(self.fetch(&origin, asked).await?.0);
+        }
+        let timeout = self.0.limits.timeout;
         let (converted, _) = self
-            .run(self.0.limits.timeout, move |stop| {
-                magick::convert(&Conversion {
-                    source: &source,
-                    extension: None,
-                    selector: None,
-                    steps: pipeline.steps(),
-                    format: &format,
-                    stop,
-                })
-            })
+            .run(timeout, pipeline.clone(), inputs, format.clone(), false)
             .await;
-        Ok(converted
-            .map_err(|error| error.context("can't convert the image"))?
-            .bytes)
-    }
-
-    fn locate(&self, url: &str) -> Result<Location> {
-        let location = Location::parse(url)?;
-        self.0.stores.check(&location)?;
-        Ok(location)
-    }
-
-    async fn fetch(&self, location: &Location, not_before: Instant) -> Result<Source> {
-        let max_bytes = self.0.limits.source_bytes;
-        match &self.0.cache {
-            Some(cache) => {
-                cache
-                    .fetch(&self.0.stores, location, not_before, max_bytes)
-                    .await
-            }
-            None => self.0.stores.fetch(location, max_bytes).await,
+        let converted = converted.map_err(|error| error.context("can't convert the image"))?;
+        let frames = converted.frames;
+        match <[_; 1]>::try_from(converted.files) {
+            Ok([file]) => Ok(file.bytes),
+            Err(_) => Err(Error::new(
+                ErrorKind::OperationFailed,
+                format!(
+                    "there are {frames} images and {format} holds one; choose one, or join them, as with `flatten` or `append`"
+                ),
+            )),
         }
     }
 
-    /// Runs work on the pool, and says how long it took. The clock of its time-out starts when a thread takes it up.
-    async fn run<T: Send + 'static>(
+    /// Parses operation strings, and finds what they read.
+    fn pipeline(&self, operations: &[String]) -> Result<(Pipeline, Vec<Origin>), Vec<Error>> {
+        let pipeline = Pipeline::from_checked(operations, |step| match step.read_argument() {
+            Some(input) => self.origin(input).map(drop),
+            None => Ok(()),
+        })?;
+        let reads = self.reads(&pipeline).map_err(|error| vec![error])?;
+        Ok((pipeline, reads))
+    }
+
+    fn reads(&self, pipeline: &Pipeline) -> Result<Vec<Origin>> {
+        let inputs = pipeline.steps().iter().filter_map(Step::read_argument);
+        inputs.map(|input| self.origin(input)).collect()
+    }
+
+    /// Where an input comes from: a generator, or an object that may be asked for.
+    fn origin(&self, input: &str) -> Result<Origin> {
+        if generator::is_generator(input) {
+            return Ok(Origin::Generator(input.to_owned()));
+        }
+        let (url, selector) = split_selector(input)?;
+        let location = Location::parse(url)?;
+        self.0.stores.check(&location)?;
+        Ok(Origin::Object {
+            location,
+            selector: selector.map(str::to_owned),
+        })
+    }
+
+    async fn fetch(&self, origin: &Origin, not_before: Instant) -> Result<(Input, CacheStatus)> {
+        let (location, selector) = match origin {
+            Origin::Generator(generator) => {
+                return Ok((Input::Generated(generator.clone()), CacheStatus::Uncached));
+            }
+            Origin::Object { location, selector } => (location, selector.clone()),
+        };
+        let (stores, max_bytes) = (&self.0.stores, self.0.limits.source_bytes);
+        let source = match &self.0.cache {
+            Some(cache) => cache.fetch(stores, location, not_before, max_bytes).await?,
+            None => stores.fetch(location, max_bytes).await?,
+        };
+        let input = Input::Object {
+            bytes: source.bytes,
+            extension: location.extension().map(str::to_owned),
+            selector,
+        };
+        Ok((input, source.cache))
+    }
+
+    /// Converts on the pool, and says how long it took. The clock of the time-out starts when a thread takes it up.
+    async fn run(
         &self,
         timeout: Duration,
-        work: impl FnOnce(&Stop) -> Result<T> + Send + 'static,
-    ) -> (Result<T>, Duration) {
+        pipeline: Pipeline,
+        inputs: Vec<Input>,
+        format: Format,
+        separate: bool,
+    ) -> (Result<Converted>, Duration) {
         let (sender, receiver) = tokio::sync::oneshot::channel();
         let stop = Arc::new(Stop::after(timeout));
         let _canceled = CancelOnDrop(Arc::clone(&stop));
+        let animations = self.0.animations;
         self.0.pool.spawn(move || {
             let started = Instant::now();
             stop.start();
+            let conversion = Conversion {
+                inputs: &inputs,
+                steps: pipeline.steps(),
+                format: &format,
+                separate: separate || pipeline.is_separate(),
+                animations,
+                stop: &stop,
+            };
             // A panic on the pool would end the process, and take every other conversion with it.
-            let result = catch_unwind(AssertUnwindSafe(|| work(&stop))).unwrap_or_else(|_| {
+            let result = catch_unwind(AssertUnwindSafe(|| magick::convert(&conversion)));
+            let result = result.unwrap_or_else(|_| {
                 Err(Error::new(
                     ErrorKind::Internal,
                     "the conversion hit a bug in Imago; the log has its place",
@@ -508,11 +618,11 @@ fn split_selector(infile: &str) -> Result<(&str, Option<&str>)> {
 }
 
 /// The format of the result: what the extension of `outfile` says, else what the media type does.
-fn output_format(
-    target: &Location,
-    mimetype: Option<&str>,
-) -> Result<Format, (&'static str, Error)> {
-    let extension = target.extension();
+fn output_format(target: &Target, mimetype: Option<&str>) -> Result<Format, (&'static str, Error)> {
+    if let Some(prefix) = target.prefix() {
+        return prefix.parse().map_err(|error| ("/outfile", error));
+    }
+    let extension = target.first().extension();
     if let Some(format) = extension.and_then(Format::from_extension) {
         return format.map_err(|error| ("/outfile", error));
     }

@@ -26,6 +26,7 @@ mod engine;
 mod error;
 mod operation;
 pub mod storage;
+mod target;
 
 pub use converter::{Action, Builder, Converter, Outcome, Plan, Timings};
 pub use engine::{Engine, Format, Limits, OtherFormat};

@@ -323,12 +323,6 @@ async fn a_failed_action_says_why_and_leaves_nothing() {
             "memory://b/gone.png",
         ),
         (
-            "frames.gif",
-            "strip",
-            ErrorKind::OperationFailed,
-            "there are 3 images and JPEG holds one",
-        ),
-        (
             "frames.gif[7]",
             "strip",
             ErrorKind::BadImage,
@@ -510,4 +504,297 @@ async fn a_source_over_the_limit_is_refused() {
         .expect_err("it is larger");
     assert_eq!(error.kind(), ErrorKind::LimitExceeded, "{error}");
     assert!(error.to_string().contains("100"), "{error}");
+}
+
+/// What `magick` makes of these words, where `FILE` stands for a file with each of the inputs.
+fn magick(inputs: &[&Bytes], words: &[&str], format: &str) -> Vec<u8> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut files = inputs.iter().enumerate().map(|(index, bytes)| {
+        let file = folder.path().join(format!("{index}"));
+        std::fs::write(&file, bytes).expect("an input");
+        file.to_str().expect("a path is text").to_owned()
+    });
+    let mut arguments: Vec<String> = words
+        .iter()
+        .map(|&word| match word {
+            "FILE" => files.next().expect("an input for each file"),
+            word => word.to_owned(),
+        })
+        .collect();
+    arguments.push(format!("{format}:-"));
+    images::magick_with(&arguments, &[]).stdout
+}
+
+#[tokio::test]
+async fn a_chain_reads_more_images() {
+    let fixture = Fixture::new().await;
+    let (photo, logo) = (images::make("png", 60, 40), images::make("gif", 20, 20));
+    let frames = images::make_frames("gif", 3, 20, 20);
+    fixture.put("memory://b/logo.gif", logo.clone()).await;
+    fixture.put("memory://b/frames.gif", frames.clone()).await;
+    let table: [(&str, Vec<&Bytes>, &str); 7] = [
+        (
+            "read memory://b/logo.gif gravity center composite",
+            vec![&photo, &logo],
+            "FILE FILE -gravity center -composite",
+        ),
+        (
+            "read memory://b/logo.gif +append",
+            vec![&photo, &logo],
+            "FILE FILE +append",
+        ),
+        (
+            "( read memory://b/logo.gif resize 10x10 ) -append",
+            vec![&photo, &logo],
+            "FILE ( FILE -resize 10x10 ) -append",
+        ),
+        (
+            "read 'memory://b/frames.gif[1]' +swap +append",
+            vec![&photo, &frames],
+            "FILE FILE[1] +swap +append",
+        ),
+        (
+            "read memory://b/logo.gif read memory://b/logo.gif delete 0 +append",
+            vec![&photo, &logo, &logo],
+            "FILE FILE FILE -delete 0 +append",
+        ),
+        (
+            "size 60x40 read gradient:red-blue compose Multiply composite",
+            vec![&photo],
+            "FILE -size 60x40 gradient:red-blue -compose Multiply -composite",
+        ),
+        (
+            "background none fill white read 'label:two words' -gravity south -composite",
+            vec![&photo],
+            "FILE -background none -fill white label:two\u{a0}words -gravity south -composite",
+        ),
+    ];
+    for (operation, inputs, words) in table {
+        let action =
+            Action::new("memory://b/photo.png", "memory://b/read.png").operations([operation]);
+        fixture
+            .converter
+            .convert(&action)
+            .await
+            .unwrap_or_else(|error| panic!("{operation}: {error}"));
+        let ours = fixture.get("memory://b/read.png").await.expect("a result");
+        // A selector belongs to the file before it, and a blank within a word is written `\u{a0}`.
+        let words: Vec<_> = words
+            .split(' ')
+            .map(|word| word.replace('\u{a0}', " "))
+            .collect();
+        let selector = words.iter().position(|word| word == "FILE[1]");
+        let theirs = match selector {
+            None => {
+                let words: Vec<_> = words.iter().map(String::as_str).collect();
+                magick(&inputs, &words, "png")
+            }
+            Some(at) => {
+                let mut words: Vec<_> = words.iter().map(String::as_str).collect();
+                words.splice(at..=at, ["(", "FILE", "-delete", "0,2", ")"]);
+                magick(&inputs, &words, "png")
+            }
+        };
+        assert_eq!(
+            images::signatures(&ours),
+            images::signatures(&theirs),
+            "{operation}"
+        );
+    }
+    let table = [
+        ("read memory://b/gone.png", ErrorKind::NotFound),
+        ("read https://127.0.0.1/x.png", ErrorKind::StoreNotAllowed),
+        ("read file:///etc/passwd", ErrorKind::StoreNotAllowed),
+        ("read logo.gif", ErrorKind::InvalidUrl),
+        ("read mpr:x", ErrorKind::InvalidUrl),
+        ("read tile:x.png", ErrorKind::InvalidUrl),
+    ];
+    for (operation, kind) in table {
+        let action = Action::new("memory://b/photo.png", "memory://b/no.png")
+            .operations(["strip", operation]);
+        let error = fixture
+            .converter
+            .convert(&action)
+            .await
+            .map(|outcome| outcome.files)
+            .expect_err(operation);
+        assert_eq!(error.kind(), kind, "{operation}: {error}");
+        if kind != ErrorKind::NotFound {
+            assert_eq!(error.pointer(), "/operations/1", "{operation}: {error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn generators_are_sources_too() {
+    let fixture = Fixture::new().await;
+    let table = [
+        ("xc:red", "size 30x20", "-size 30x20 xc:red"),
+        (
+            "gradient:red-blue",
+            "size 30x20 rotate 90",
+            "-size 30x20 gradient:red-blue -rotate 90",
+        ),
+        ("rose:", "resize 50%", "rose: -resize 50%"),
+        (
+            "pattern:checkerboard",
+            "size 30x20",
+            "-size 30x20 pattern:checkerboard",
+        ),
+        (
+            "label:Imago",
+            "background navy fill white pointsize 30",
+            "-background navy -fill white -pointsize 30 label:Imago",
+        ),
+        ("pango:<b>Imago</b>", "strip", "pango:<b>Imago</b> -strip"),
+    ];
+    for (infile, operation, words) in table {
+        let action = Action::new(infile, "memory://b/made.png").operations([operation]);
+        fixture
+            .converter
+            .convert(&action)
+            .await
+            .unwrap_or_else(|error| panic!("{infile}: {error}"));
+        let ours = fixture.get("memory://b/made.png").await.expect("a result");
+        let words: Vec<_> = words.split(' ').collect();
+        let theirs = magick(&[], &words, "png");
+        assert_eq!(
+            images::signatures(&ours),
+            images::signatures(&theirs),
+            "{infile}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn several_images_go_where_magick_puts_them() {
+    let fixture = Fixture::new().await;
+    let frames = images::make_frames("gif", 3, 20, 20);
+    fixture.put("memory://b/frames.gif", frames).await;
+    let table = [
+        (
+            "memory://b/out/a.jpg",
+            "strip",
+            vec!["a-0.jpg", "a-1.jpg", "a-2.jpg"],
+        ),
+        (
+            "memory://b/out/b-%d.jpg",
+            "strip",
+            vec!["b-0.jpg", "b-1.jpg", "b-2.jpg"],
+        ),
+        (
+            "memory://b/out/c-%03d.gif",
+            "strip",
+            vec!["c-000.gif", "c-001.gif", "c-002.gif"],
+        ),
+        ("memory://b/out/d.gif", "strip", vec!["d.gif"]),
+        (
+            "memory://b/out/e.jpg",
+            "delete 0",
+            vec!["e-1.jpg", "e-2.jpg"],
+        ),
+        ("memory://b/out/f.jpg", "flatten", vec!["f.jpg"]),
+        ("memory://b/out/g-%d.jpg", "flatten", vec!["g-0.jpg"]),
+        ("PNG8:memory://b/out/h.png", "flatten", vec!["h.png"]),
+        (
+            "memory://b/out/i.gif",
+            "+adjoin",
+            vec!["i-0.gif", "i-1.gif", "i-2.gif"],
+        ),
+    ];
+    for (outfile, operation, names) in table {
+        let action = Action::new("memory://b/frames.gif", outfile).operations([operation]);
+        let outcome = fixture
+            .converter
+            .convert(&action)
+            .await
+            .unwrap_or_else(|error| panic!("{outfile}: {error}"));
+        let expected: Vec<_> = names
+            .iter()
+            .map(|name| format!("memory://b/out/{name}"))
+            .collect();
+        assert_eq!(outcome.files, expected, "{outfile} {operation}");
+        let mut bytes = 0;
+        for url in &outcome.files {
+            bytes += fixture
+                .get(url)
+                .await
+                .unwrap_or_else(|| panic!("nothing at {url}"))
+                .len();
+        }
+        assert_eq!(outcome.bytes, bytes as u64, "{outfile} {operation}");
+    }
+    let png8 = fixture.get("memory://b/out/h.png").await.expect("a result");
+    assert_eq!(images::describe(&png8, "%m %[type]"), ["PNG Palette"]);
+}
+
+#[tokio::test]
+async fn animations_are_whole_when_their_pixels_move() {
+    let fixture = Fixture::new().await;
+    // Frames that hold only what changes, at offsets.
+    let whole = images::make_frames("gif", 4, 40, 30);
+    let reduced = Bytes::from(magick(
+        &[&whole],
+        &[
+            "FILE",
+            "-fill",
+            "red",
+            "-draw",
+            "point 5,5",
+            "-layers",
+            "OptimizeFrame",
+        ],
+        "gif",
+    ));
+    fixture.put("memory://b/reduced.gif", reduced.clone()).await;
+    let by_hand = [
+        "FILE",
+        "-coalesce",
+        "-resize",
+        "20x15",
+        "-layers",
+        "Optimize",
+    ];
+    let table: [(&str, &[&str], bool); 4] = [
+        ("resize 20x15", &by_hand, true),
+        ("coalesce resize 20x15 layers Optimize", &by_hand, false),
+        ("strip", &["FILE", "-strip"], false),
+        ("coalesce resize 20x15", &by_hand[..4], false),
+    ];
+    for (operation, words, noted) in table {
+        let action =
+            Action::new("memory://b/reduced.gif", "memory://b/moved.gif").operations([operation]);
+        let outcome = fixture
+            .converter
+            .convert(&action)
+            .await
+            .unwrap_or_else(|error| panic!("{operation}: {error}"));
+        let ours = fixture.get("memory://b/moved.gif").await.expect("a result");
+        let theirs = magick(&[&reduced], words, "gif");
+        let told = "%# %g %T %D";
+        assert_eq!(
+            images::describe(&ours, told),
+            images::describe(&theirs, told),
+            "{operation}"
+        );
+        assert_eq!(
+            outcome.output.contains("-coalesce"),
+            noted,
+            "{operation}: {}",
+            outcome.output
+        );
+    }
+    let converter = Converter::builder()
+        .stores(fixture.stores.clone())
+        .animations(false)
+        .build()
+        .await
+        .expect("a converter starts");
+    let action =
+        Action::new("memory://b/reduced.gif", "memory://b/plain.gif").operations(["resize 20x15"]);
+    let outcome = converter.convert(&action).await.expect("a plain resize");
+    assert_eq!(outcome.output, "");
+    let ours = fixture.get("memory://b/plain.gif").await.expect("a result");
+    let theirs = magick(&[&reduced], &["FILE", "-resize", "20x15"], "gif");
+    assert_eq!(images::signatures(&ours), images::signatures(&theirs));
 }

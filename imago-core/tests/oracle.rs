@@ -114,6 +114,7 @@ fn words(pipeline: &Pipeline) -> Vec<String> {
 
 async fn compare_all(chains: &[&str], source: &[u8], format: &str) {
     let converter = Converter::builder()
+        .animations(false)
         .build()
         .await
         .expect("a converter can be built");

@@ -1,6 +1,8 @@
 //! Runs a pipeline on bytes.
 
+mod animation;
 mod format;
+pub(crate) mod generator;
 pub(crate) mod magick;
 mod svg;
 
@@ -69,25 +71,50 @@ impl Engine {
 /// One conversion, with everything it may look at.
 #[derive(Debug)]
 pub(crate) struct Conversion<'a> {
-    pub(crate) source: &'a [u8],
-    /// What the source's name ends in, a hint where the bytes leave a choice.
-    pub(crate) extension: Option<&'a str>,
-    /// Which frames or which region of the source: what stands between the brackets of `file[0]`.
-    pub(crate) selector: Option<&'a str>,
+    /// What the images are read from: first the source, then one for each `-read` among the steps, in order.
+    pub(crate) inputs: &'a [Input],
     pub(crate) steps: &'a [Step],
     pub(crate) format: &'a Format,
+    /// Whether each image goes into a file of its own, though the format holds several.
+    pub(crate) separate: bool,
+    /// Whether animations are coalesced before their size changes, and optimised after.
+    pub(crate) animations: bool,
     pub(crate) stop: &'a Stop,
+}
+
+/// What images are read from.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// The bytes of an object.
+    Object {
+        bytes: Bytes,
+        /// What the object's name ends in, a hint where the bytes leave a choice.
+        extension: Option<String>,
+        /// Which frames or which region of it: what stands between the brackets of `file[0]`.
+        selector: Option<String>,
+    },
+    /// One of ImageMagick's generators with its argument: `gradient:red-blue`.
+    Generated(String),
 }
 
 /// What came of a conversion.
 #[derive(Debug)]
 pub(crate) struct Converted {
-    pub(crate) bytes: Bytes,
+    /// One file, or one for each image.
+    pub(crate) files: Vec<File>,
     pub(crate) width: usize,
     pub(crate) height: usize,
     pub(crate) frames: usize,
     /// The texts that the operations produced, and warnings.
     pub(crate) output: String,
+}
+
+/// An encoded file.
+#[derive(Debug)]
+pub(crate) struct File {
+    pub(crate) bytes: Bytes,
+    /// The number of its image, where each has a file of its own.
+    pub(crate) scene: Option<usize>,
 }
 
 /// When a running conversion is to stop. It is asked between steps, and by the engine within them.

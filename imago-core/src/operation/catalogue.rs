@@ -134,6 +134,11 @@ pub(super) fn find(word: &str) -> Result<&'static Entry> {
     Ok(entry)
 }
 
+/// What an option of the catalogue does.
+pub(super) fn kind_of(option: &str) -> Option<OperationKind> {
+    CATALOGUE.by_option.get(option).map(|entry| entry.kind)
+}
+
 /// The sentence for a word that is no operation, with what may have been meant.
 fn unknown(word: &str, lower: &str) -> String {
     let bare = lower.trim_start_matches(['-', '+']);
@@ -275,10 +280,6 @@ const REFUSED_NAMES: &[(&str, &str)] = &[
     ("print", PRINTS),
     ("process", "it runs code from a file"),
     ("quiet", PROCESS_WIDE),
-    (
-        "read",
-        "this version works on the one image of its action's `infile`",
-    ),
     ("regard-warnings", PROCESS_WIDE),
     ("sans", SCRIPTS),
     ("sans0", SCRIPTS),

@@ -36,16 +36,51 @@ pub(crate) struct Step {
     pub(crate) arguments: Vec<String>,
 }
 
+impl Step {
+    pub(crate) fn new(option: &'static str, arguments: &[&str]) -> Self {
+        Self {
+            option,
+            arguments: arguments
+                .iter()
+                .map(|&argument| argument.to_owned())
+                .collect(),
+        }
+    }
+
+    /// What it reads, if it reads an image: a URL or a generator.
+    pub(crate) fn read_argument(&self) -> Option<&str> {
+        match self.option {
+            "-read" => self.arguments.first().map(String::as_str),
+            _ => None,
+        }
+    }
+
+    /// Whether it changes what later operations do, and no image.
+    pub(crate) fn is_setting(&self) -> bool {
+        catalogue::kind_of(self.option) == Some(OperationKind::Setting)
+    }
+}
+
 impl Pipeline {
     /// Parses operation strings, applied in order.
     ///
     /// Every string that is wrong is reported, with `/0`, `/1`, … as its error's pointer. The kind is always
     /// [`InvalidOperation`](ErrorKind::InvalidOperation).
     pub fn from_operations<S: AsRef<str>>(operations: &[S]) -> Result<Self, Vec<Error>> {
+        Self::from_checked(operations, |_| Ok(()))
+    }
+
+    /// As [`from_operations`](Self::from_operations), with one more check on each step.
+    pub(crate) fn from_checked<S: AsRef<str>>(
+        operations: &[S],
+        check: impl Fn(&Step) -> Result<()>,
+    ) -> Result<Self, Vec<Error>> {
         let mut steps = Vec::new();
         let mut errors = Vec::new();
         for (index, operation) in operations.iter().enumerate() {
-            match parse(operation.as_ref()) {
+            let parsed = parse(operation.as_ref())
+                .and_then(|parsed| parsed.iter().try_for_each(&check).map(|()| parsed));
+            match parsed {
                 Ok(parsed) => steps.extend(parsed),
                 Err(error) => errors.push(error.at(&format!("/{index}"))),
             }
@@ -57,6 +92,13 @@ impl Pipeline {
             }
         }
         Err(errors)
+    }
+
+    /// Whether it asks for a file for each image, as `+adjoin` does.
+    pub(crate) fn is_separate(&self) -> bool {
+        let adjoin = |step: &&Step| matches!(step.option, "-adjoin" | "+adjoin");
+        let last = self.steps.iter().rfind(adjoin);
+        last.is_some_and(|step| step.option == "+adjoin")
     }
 
     pub(crate) fn steps(&self) -> &[Step] {

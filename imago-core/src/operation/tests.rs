@@ -74,7 +74,6 @@ const WRONG: &[(&str, &str)] = &[
     ("write x.png", "it writes a file"),
     ("-write x.png", "it writes a file"),
     ("+write x.png", "it writes a file"),
-    ("read x.png", "refused"),
     ("annotate 0 @/etc/passwd", "`@` reads a file"),
     ("set comment @/etc/passwd", "`@` reads a file"),
     ("label @/etc/passwd", "`@` reads a file"),

@@ -11,6 +11,7 @@ pub(crate) mod formats;
 pub(crate) mod options;
 mod policy;
 mod runtime;
+mod source;
 #[cfg(test)]
 mod tests;
 mod wand;
@@ -18,49 +19,78 @@ mod wand;
 use magick_rust::bindings::ExceptionType;
 
 pub(crate) use runtime::set_limits;
+use source::Source;
 use wand::{Complaint, Wand};
 
-use super::{Conversion, Converted, svg};
+use super::{Conversion, Converted, File, animation};
 use crate::error::{Error, ErrorKind, Result};
 use crate::operation::Step;
 
 /// Runs one conversion on this thread, to its end or until it is to stop.
 pub(crate) fn convert(conversion: &Conversion<'_>) -> Result<Converted> {
-    let source = source_format(conversion)?;
     let mut output = Output::default();
     let mut wand = Wand::new(conversion.stop);
+    let mut inputs = conversion.inputs.iter();
+    let mut steps = conversion.steps;
 
-    let read = wand.read(conversion.source, &source.name, conversion.selector);
-    conversion.stop.check()?;
-    match read {
-        Ok(warning) if is_truncated(warning.as_ref()) => {
-            return Err(bad_image(&source.name, warning.as_ref()));
+    let source = inputs.next().ok_or_else(|| missing_input("the source"))?;
+    let source = Source::of(source)?;
+    if source.is_drawn() {
+        let settings = steps.iter().take_while(|step| step.is_setting()).count();
+        let before;
+        (before, steps) = steps.split_at(settings);
+        for step in before {
+            apply(&mut wand, step, &mut output)?;
         }
-        Ok(warning) => output.add(warning),
-        Err(complaint) => return Err(read_error(&source.name, conversion, &complaint)),
     }
-    if wand.extent().is_none() {
-        return Err(read_error(
-            &source.name,
-            conversion,
-            &Complaint {
-                severity: 0,
-                text: "it holds no image".to_owned(),
-            },
-        ));
-    }
+    output.add(source.read_into(&mut wand)?);
 
+    let animated = conversion.animations
+        && animation::wants_coalesce(source.format(), images(&wand), conversion.steps);
+    if animated {
+        apply(&mut wand, &Step::new("-coalesce", &[]), &mut output)?;
+        output
+            .line("note: the frames were completed before the first operation, as by `-coalesce`");
+    }
+    for step in steps {
+        if step.option == "-read" {
+            let input = inputs
+                .next()
+                .ok_or_else(|| missing_input(&step.to_string()))?;
+            let warning = Source::of(input)
+                .and_then(|input| input.read_into(&mut wand))
+                .map_err(|error| error.context(&format!("`{step}` failed")))?;
+            output.add(warning);
+        } else {
+            apply(&mut wand, step, &mut output)?;
+        }
+    }
+    if animated && animation::wants_optimise(conversion.format.name()) {
+        apply(&mut wand, &Step::new("-layers", &["Optimize"]), &mut output)?;
+        output.line("note: the frames were reduced at the end, as by `-layers Optimize`");
+    }
     // Settings reach the images when the next option runs, and the encoder reads them from the images.
-    let settle = Step {
-        option: "-noop",
-        arguments: Vec::new(),
-    };
-    for step in conversion.steps.iter().chain([&settle]) {
-        let applied = wand.apply(step);
-        conversion.stop.check()?;
-        output.add(applied.map_err(|complaint| step_error(step, &complaint))?);
-    }
+    apply(&mut wand, &Step::new("-noop", &[]), &mut output)?;
+    write(&mut wand, conversion, output)
+}
 
+fn images(wand: &Wand<'_>) -> usize {
+    wand.extent().map_or(0, |extent| extent.images)
+}
+
+fn apply(wand: &mut Wand<'_>, step: &Step, output: &mut Output) -> Result<()> {
+    let applied = wand.apply(step);
+    wand.stop().check()?;
+    output.add(applied.map_err(|complaint| step_error(step, &complaint))?);
+    Ok(())
+}
+
+/// Encodes what the operations left.
+fn write(
+    wand: &mut Wand<'_>,
+    conversion: &Conversion<'_>,
+    mut output: Output,
+) -> Result<Converted> {
     let format = conversion.format;
     let Some(extent) = wand.extent() else {
         return Err(Error::new(
@@ -68,18 +98,23 @@ pub(crate) fn convert(conversion: &Conversion<'_>) -> Result<Converted> {
             "the operations left no image to write",
         ));
     };
-    if extent.images > 1 && !format.holds_frames() {
-        return Err(Error::new(
-            ErrorKind::OperationFailed,
-            format!(
-                "there are {} images and {format} holds one; choose one by its number in `infile`, as in `…[0]`, or join them, as with `flatten` or `append`",
-                extent.images
-            ),
-        ));
-    }
-    let written = wand.write(format.name());
+    let mut files = Vec::new();
+    let written = if conversion.separate || (extent.images > 1 && !format.holds_frames()) {
+        wand.write_each(format.name(), |bytes, scene, warning| {
+            output.add(warning);
+            files.push(File {
+                bytes,
+                scene: Some(scene),
+            });
+        })
+    } else {
+        wand.write(format.name()).map(|(bytes, warning)| {
+            output.add(warning);
+            files.push(File { bytes, scene: None });
+        })
+    };
     conversion.stop.check()?;
-    let (bytes, warning) = written.map_err(|complaint| {
+    written.map_err(|complaint| {
         Error::new(
             kind(&complaint, ErrorKind::OperationFailed),
             format!(
@@ -88,9 +123,8 @@ pub(crate) fn convert(conversion: &Conversion<'_>) -> Result<Converted> {
             ),
         )
     })?;
-    output.add(warning);
     Ok(Converted {
-        bytes,
+        files,
         width: extent.width,
         height: extent.height,
         frames: extent.images,
@@ -98,49 +132,9 @@ pub(crate) fn convert(conversion: &Conversion<'_>) -> Result<Converted> {
     })
 }
 
-/// The format of the source's bytes, if it is one that is read.
-fn source_format(conversion: &Conversion<'_>) -> Result<formats::RawFormat> {
-    let bytes = conversion.source;
-    if bytes.is_empty() {
-        return Err(Error::new(
-            ErrorKind::BadImage,
-            "it is empty: expected an image, but it has 0 bytes",
-        ));
-    }
-    let Some(format) = formats::sniff(bytes, conversion.extension) else {
-        return Err(Error::new(
-            ErrorKind::BadImage,
-            format!(
-                "it is no image of a known format: its {} bytes begin with `{}`",
-                bytes.len(),
-                bytes[..bytes.len().min(16)].escape_ascii()
-            ),
-        ));
-    };
-    if !format.readable {
-        return Err(Error::new(
-            ErrorKind::BadImage,
-            format!(
-                "it is in the format {}, which is not read here",
-                format.name
-            ),
-        ));
-    }
-    if format.name == "RSVG" {
-        svg::check(bytes)?;
-    }
-    if let Some(selector) = conversion.selector
-        && !format.in_memory
-    {
-        return Err(Error::new(
-            ErrorKind::BadImage,
-            format!(
-                "`[{selector}]` can't select from an image in the format {}",
-                format.name
-            ),
-        ));
-    }
-    Ok(format)
+/// The converter hands over as many inputs as there are steps that want one.
+fn missing_input(of: &str) -> Error {
+    Error::new(ErrorKind::Internal, format!("there is no input for {of}"))
 }
 
 /// The texts that the conversion produced, a line each.
@@ -148,51 +142,15 @@ fn source_format(conversion: &Conversion<'_>) -> Result<formats::RawFormat> {
 struct Output(String);
 
 impl Output {
+    fn line(&mut self, text: &str) {
+        self.0.push_str(text);
+        self.0.push('\n');
+    }
+
     fn add(&mut self, warning: Option<Complaint>) {
         if let Some(warning) = warning {
-            self.0.push_str("warning: ");
-            self.0.push_str(&warning.text);
-            self.0.push('\n');
+            self.line(&format!("warning: {}", warning.text));
         }
-    }
-}
-
-/// Whether a reader got to the end of the bytes before the end of the image, which ImageMagick only warns of.
-///
-/// No code tells this warning from the harmless ones, so its text has to. These are libjpeg's and libtiff's words.
-fn is_truncated(warning: Option<&Complaint>) -> bool {
-    const WORDS: &[&str] = &["premature end", "unexpected end", "read error", "truncated"];
-    warning.is_some_and(|warning| {
-        let text = warning.text.to_ascii_lowercase();
-        WORDS.iter().any(|word| text.contains(word))
-    })
-}
-
-fn bad_image(format: &str, complaint: Option<&Complaint>) -> Error {
-    Error::new(
-        ErrorKind::BadImage,
-        format!(
-            "it is a damaged {format} image: {}",
-            complaint.map_or("it can't be decoded", |complaint| complaint.text.trim())
-        ),
-    )
-}
-
-fn read_error(format: &str, conversion: &Conversion<'_>, complaint: &Complaint) -> Error {
-    if let Some(selector) = conversion.selector
-        && complaint.severity == ExceptionType::OptionError as u32
-    {
-        return Error::new(
-            ErrorKind::BadImage,
-            format!("`[{selector}]` selects nothing: {}", complaint.text),
-        );
-    }
-    match kind(complaint, ErrorKind::BadImage) {
-        ErrorKind::BadImage => bad_image(format, Some(complaint)),
-        kind => Error::new(
-            kind,
-            format!("the {format} image can't be read: {}", complaint.text),
-        ),
     }
 }
 

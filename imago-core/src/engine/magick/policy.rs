@@ -5,6 +5,8 @@
 
 use std::fmt::Write as _;
 
+use crate::engine::generator;
+
 /// Formats that may be read and written: pictures in bytes, which name no other file and run nothing.
 const PICTURES: &[&str] = &[
     "AAI", "ART", "AVIF", "AVS", "BMP", "BMP2", "BMP3", "CIN", "CUR", "DCX", "DDS", "DPX", "DXT1",
@@ -36,6 +38,11 @@ pub(crate) fn may_read(format: &str) -> bool {
     PICTURES.contains(&format) || READ_ONLY.contains(&format)
 }
 
+/// Whether images are made by this generator of ImageMagick's, which its table has among the formats.
+fn may_generate(format: &str) -> bool {
+    generator::NAMES.contains(&format.to_ascii_lowercase().as_str())
+}
+
 /// Whether images of this format of ImageMagick's are written.
 pub(crate) fn may_write(format: &str) -> bool {
     PICTURES.contains(&format) || WRITE_ONLY.contains(&format)
@@ -45,6 +52,7 @@ pub(crate) fn may_write(format: &str) -> bool {
 ///
 /// Without a directory no file can be opened at all, and formats that ImageMagick codes by way of a file fail.
 pub(crate) fn document(formats: &[String], scratch: Option<&str>) -> String {
+    let may_open = |format: &str| may_read(format) || may_generate(format);
     let denied = |allowed: fn(&str) -> bool| {
         formats
             .iter()
@@ -70,7 +78,7 @@ pub(crate) fn document(formats: &[String], scratch: Option<&str>) -> String {
         }
     }
     // A rule names the rights that are left. A format that may be neither read nor written is under both of these.
-    for (left, formats) in [("write", denied(may_read)), ("read", denied(may_write))] {
+    for (left, formats) in [("write", denied(may_open)), ("read", denied(may_write))] {
         for format in formats {
             deny(&mut document, "coder", left, format);
         }

@@ -14,6 +14,7 @@ pub(crate) fn start() {
     START.call_once(|| {
         // SAFETY: called once, and before any other function of the library.
         unsafe { im::MagickWandGenesis() };
+        load_fonts();
         let document = policy::document(&super::formats::names(), scratch());
         let document = CString::new(document).expect("a policy is written without NUL");
         let exception = Exception::new();
@@ -28,6 +29,15 @@ pub(crate) fn start() {
         // The pool's threads are the parallelism: OpenMP would multiply them by the host's cores.
         set_limit(im::ResourceType::Thread, 1);
     });
+}
+
+/// Has ImageMagick read its lists of fonts, which it does at the first use of one and may not once the policy is set.
+///
+/// Without the lists it finds another default font than the `magick` command does.
+fn load_fonts() {
+    let exception = Exception::new();
+    // SAFETY: the name is a C string; what the call returns belongs to the library and is not looked at.
+    unsafe { im::GetTypeInfo(c"*".as_ptr(), exception.as_ptr()) };
 }
 
 /// The directory for formats that ImageMagick codes by way of a file: made anew for this process, its owner's alone.

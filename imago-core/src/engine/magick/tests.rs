@@ -3,31 +3,37 @@
 use std::path::Path;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::*;
-use crate::engine::{Format, Stop};
+
+use crate::engine::{Format, Input, Stop};
 
 /// A picture of one colour that needs no encoder to make.
 const PICTURE: &[u8] = b"P6 4 4 255\n000000000000000000000000000000000000000000000000";
 
 fn run(source: &[u8], steps: &[Step], format: &Format) -> Result<Converted> {
-    convert(&Conversion {
-        source,
-        extension: None,
-        selector: None,
-        steps,
-        format,
-        stop: &Stop::after(Duration::from_secs(60)),
-    })
+    let stop = Stop::after(Duration::from_secs(60));
+    run_until(source, steps, format, &stop)
 }
 
-fn step(option: &'static str, arguments: &[&str]) -> Step {
-    Step {
-        option,
-        arguments: arguments
-            .iter()
-            .map(|&argument| argument.to_owned())
-            .collect(),
-    }
+fn run_until(source: &[u8], steps: &[Step], format: &Format, stop: &Stop) -> Result<Converted> {
+    let mut inputs = vec![Input::Object {
+        bytes: Bytes::copy_from_slice(source),
+        extension: None,
+        selector: None,
+    }];
+    // As if the parser took whatever is read for a generator.
+    let reads = steps.iter().filter_map(Step::read_argument);
+    inputs.extend(reads.map(|input| Input::Generated(input.to_owned())));
+    convert(&Conversion {
+        inputs: &inputs,
+        steps,
+        format,
+        separate: false,
+        animations: true,
+        stop,
+    })
 }
 
 /// Whether a result holds the words of a secret file, or the colour of a secret picture.
@@ -35,7 +41,10 @@ fn leaks(result: &Result<Converted>) -> bool {
     match result {
         Ok(converted) => {
             converted.output.contains("sesame")
-                || converted.bytes.windows(6).any(|window| window == b"sesame")
+                || converted.files[0]
+                    .bytes
+                    .windows(6)
+                    .any(|window| window == b"sesame")
         }
         Err(error) => error.to_string().contains("sesame"),
     }
@@ -54,31 +63,31 @@ fn the_policy_opens_no_file_for_any_operation() {
     let at_text = format!("@{}", name(&text));
     let draw = format!("image Over 0,0 0,0 '{picture}'");
     let table = [
-        step("-read", &[picture]),
-        step("-write", &[name(&target)]),
-        step("+write", &[name(&target)]),
-        step("-tile", &[picture]),
-        step("-fill", &[picture]),
-        step("-remap", &[picture]),
-        step("-profile", &[picture]),
-        step("-mask", &[picture]),
-        step("-read-mask", &[picture]),
-        step("-write-mask", &[picture]),
-        step("-clip-mask", &[picture]),
-        step("-cdl", &[name(&text)]),
-        step("-encipher", &[name(&text)]),
-        step("-draw", &[&draw]),
-        step("-draw", &[&at_text]),
-        step("-set", &["profile", name(&text)]),
-        step("-process", &["analyze"]),
-        step("-read", &["https://127.0.0.1:1/x.png"]),
-        step("-read", &["mpr:x"]),
-        step("-read", &["msl:x"]),
-        step("-read", &["ephemeral:x"]),
-        step("-read", &["text:/etc/passwd"]),
-        step("-read", &["label:@/etc/passwd"]),
-        step("-read", &["fd:0"]),
-        step("-read", &["-"]),
+        Step::new("-read", &[picture]),
+        Step::new("-write", &[name(&target)]),
+        Step::new("+write", &[name(&target)]),
+        Step::new("-tile", &[picture]),
+        Step::new("-fill", &[picture]),
+        Step::new("-remap", &[picture]),
+        Step::new("-profile", &[picture]),
+        Step::new("-mask", &[picture]),
+        Step::new("-read-mask", &[picture]),
+        Step::new("-write-mask", &[picture]),
+        Step::new("-clip-mask", &[picture]),
+        Step::new("-cdl", &[name(&text)]),
+        Step::new("-encipher", &[name(&text)]),
+        Step::new("-draw", &[&draw]),
+        Step::new("-draw", &[&at_text]),
+        Step::new("-set", &["profile", name(&text)]),
+        Step::new("-process", &["analyze"]),
+        Step::new("-read", &["https://127.0.0.1:1/x.png"]),
+        Step::new("-read", &["mpr:x"]),
+        Step::new("-read", &["msl:x"]),
+        Step::new("-read", &["ephemeral:x"]),
+        Step::new("-read", &["text:/etc/passwd"]),
+        Step::new("-read", &["label:@/etc/passwd"]),
+        Step::new("-read", &["fd:0"]),
+        Step::new("-read", &["-"]),
     ];
     for step in table {
         let result = run(PICTURE, std::slice::from_ref(&step), &Format::Png);
@@ -88,7 +97,7 @@ fn the_policy_opens_no_file_for_any_operation() {
     }
     // These put the text itself in where the file may not be read: nothing fails, and nothing leaks.
     for option in ["-set", "-annotate"] {
-        let step = step(option, &["comment", &at_text]);
+        let step = Step::new(option, &["comment", &at_text]);
         let result = run(PICTURE, std::slice::from_ref(&step), &Format::Png);
         assert!(!leaks(&result), "`{step}`: {result:?}");
     }
@@ -127,18 +136,13 @@ fn a_document_that_names_a_file_is_refused_and_one_that_does_not_is_drawn() {
 
 #[test]
 fn a_conversion_that_takes_too_long_ends() {
-    let slow = [step("-resize", &["3000x3000!"]), step("-blur", &["0x60"])];
+    let slow = [
+        Step::new("-resize", &["3000x3000!"]),
+        Step::new("-blur", &["0x60"]),
+    ];
     let stop = Stop::after(Duration::from_millis(1));
     stop.start();
-    let error = convert(&Conversion {
-        source: PICTURE,
-        extension: None,
-        selector: None,
-        steps: &slow,
-        format: &Format::Png,
-        stop: &stop,
-    })
-    .expect_err("1 ms is not enough");
+    let error = run_until(PICTURE, &slow, &Format::Png, &stop).expect_err("1 ms is not enough");
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
 }
 
@@ -146,7 +150,7 @@ fn a_conversion_that_takes_too_long_ends() {
 fn an_operation_that_wants_too_much_is_an_error() {
     set_limits(&crate::Limits::default());
     for geometry in ["70000x10!", "60000x60000!"] {
-        let steps = [step("-resize", &[geometry])];
+        let steps = [Step::new("-resize", &[geometry])];
         let result = run(PICTURE, &steps, &Format::Png);
         let error = result.expect_err(geometry);
         assert_eq!(

@@ -58,11 +58,16 @@ impl<'a> Wand<'a> {
         wand
     }
 
+    /// When to stop, which is to be asked after each call that may take long.
+    pub(super) fn stop(&self) -> &'a Stop {
+        self.stop
+    }
+
     fn as_wand(&self) -> *mut im::MagickWand {
         self.cli.cast()
     }
 
-    /// Reads the images in some bytes. `selector` is what stands between the brackets of `file[0]`.
+    /// Reads the images in some bytes, behind those that are there. `selector` is what stands between the brackets of `file[0]`.
     pub(super) fn read(
         &mut self,
         bytes: &[u8],
@@ -71,6 +76,8 @@ impl<'a> Wand<'a> {
     ) -> Result<Option<Complaint>, Complaint> {
         self.set_format(format);
         self.set_filename(&selector.map_or_else(String::new, |selector| format!("[{selector}]")));
+        // SAFETY: the wand is live. New images go behind the one that it stands on.
+        unsafe { im::MagickSetLastIterator(self.as_wand()) };
         // SAFETY: the wand is live; the bytes outlive the call, which detaches its images from them.
         let status =
             unsafe { im::MagickReadImageBlob(self.as_wand(), bytes.as_ptr().cast(), bytes.len()) };
@@ -99,8 +106,36 @@ impl<'a> Wand<'a> {
         self.complaint(im::MagickBooleanType::MagickTrue)
     }
 
-    /// Encodes the images into one file.
+    /// Encodes all images into one file.
     pub(super) fn write(&mut self, format: &str) -> Result<(Bytes, Option<Complaint>), Complaint> {
+        self.prepare_to_write(format);
+        let mut length = 0;
+        // SAFETY: the wand is live; the bytes returned are null or ours, and `length` of them.
+        let bytes = unsafe { im::MagickGetImagesBlob(self.as_wand(), &raw mut length) };
+        self.written(bytes, length)
+    }
+
+    /// Encodes each image into a file of its own, and hands them to `take` one by one with their numbers.
+    pub(super) fn write_each(
+        &mut self,
+        format: &str,
+        mut take: impl FnMut(Bytes, usize, Option<Complaint>),
+    ) -> Result<(), Complaint> {
+        self.prepare_to_write(format);
+        for scene in self.scenes() {
+            // SAFETY: the wand is live, here and below. There are as many images as scenes.
+            unsafe { im::MagickNextImage(self.as_wand()) };
+            let mut length = 0;
+            // SAFETY: as above; the bytes returned are null or ours, and `length` of them.
+            let bytes = unsafe { im::MagickGetImageBlob(self.as_wand(), &raw mut length) };
+            let (bytes, warning) = self.written(bytes, length)?;
+            take(bytes, scene, warning);
+        }
+        Ok(())
+    }
+
+    /// Sets the format for the encoder, on each image too, and stands before the first one.
+    fn prepare_to_write(&mut self, format: &str) {
         self.set_format(format);
         let name = c_string(format);
         // SAFETY: the wand is live, here and below, and the name outlives the calls.
@@ -110,9 +145,15 @@ impl<'a> Wand<'a> {
             // SAFETY: as above.
             unsafe { im::MagickSetImageFormat(self.as_wand(), name.as_ptr()) };
         }
-        let mut length = 0;
-        // SAFETY: as above; the bytes returned are null or ours, and `length` of them.
-        let bytes = unsafe { im::MagickGetImagesBlob(self.as_wand(), &raw mut length) };
+        // SAFETY: as above.
+        unsafe { im::MagickResetIterator(self.as_wand()) };
+    }
+
+    fn written(
+        &mut self,
+        bytes: *mut u8,
+        length: usize,
+    ) -> Result<(Bytes, Option<Complaint>), Complaint> {
         let blob = Blob { bytes, length };
         let status = if bytes.is_null() || length == 0 {
             im::MagickBooleanType::MagickFalse
@@ -123,12 +164,39 @@ impl<'a> Wand<'a> {
         Ok((Bytes::from_owner(blob), warning))
     }
 
-    /// The size of the first image, or `None` when the wand holds no image.
-    pub(super) fn extent(&self) -> Option<Extent> {
-        // SAFETY: the wand is live; the image is null or the wand's, and so is the list it is in.
+    /// The numbers of the images, by which `magick` names their files: their own where these increase, else counted from
+    /// the first one's.
+    fn scenes(&self) -> Vec<usize> {
+        let mut scenes = Vec::new();
+        let mut image = self.first_image();
+        while !image.is_null() {
+            // SAFETY: not null, and nothing else works on the wand while this reads.
+            scenes.push(unsafe { (*image).scene });
+            // SAFETY: as above; the call returns null behind the last one.
+            image = unsafe { im::GetNextImageInList(image) };
+        }
+        if !scenes.is_sorted_by(|one, next| one < next) {
+            let first = scenes.first().copied().unwrap_or(0);
+            scenes = (first..first + scenes.len()).collect();
+        }
+        scenes
+    }
+
+    /// The first image, or null.
+    fn first_image(&self) -> *mut im::Image {
+        // SAFETY: the wand is live. To ask an empty one for its image would be an error, left for the next call to find.
+        if unsafe { im::MagickGetNumberImages(self.as_wand()) } == 0 {
+            return ptr::null_mut();
+        }
+        // SAFETY: the wand is live; the image is the wand's, and so is the list it is in.
         let image = unsafe { im::GetImageFromMagickWand(self.as_wand()) };
         // SAFETY: the call takes null for an empty list.
-        let first = unsafe { im::GetFirstImageInList(image) };
+        unsafe { im::GetFirstImageInList(image) }
+    }
+
+    /// The size of the first image, or `None` when the wand holds no image.
+    pub(super) fn extent(&self) -> Option<Extent> {
+        let first = self.first_image();
         if first.is_null() {
             return None;
         }

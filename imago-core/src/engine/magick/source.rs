@@ -1,0 +1,181 @@
+//! What images are read from: bytes in a format that is read here, or a generator.
+
+use magick_rust::bindings::ExceptionType;
+
+use super::formats::{self, RawFormat};
+use super::kind;
+use super::wand::{Complaint, Wand};
+use crate::engine::{Input, svg};
+use crate::error::{Error, ErrorKind, Result};
+use crate::operation::Step;
+
+/// An input that has been found fit to be read.
+pub(super) enum Source<'a> {
+    Object {
+        bytes: &'a [u8],
+        format: RawFormat,
+        selector: Option<&'a str>,
+    },
+    Generated(&'a str),
+}
+
+impl<'a> Source<'a> {
+    /// Looks at an input before ImageMagick does.
+    pub(super) fn of(input: &'a Input) -> Result<Self> {
+        match input {
+            Input::Generated(generator) => Ok(Self::Generated(generator)),
+            Input::Object {
+                bytes,
+                extension,
+                selector,
+            } => {
+                let format = format_of(bytes, extension.as_deref())?;
+                let selector = selector.as_deref();
+                check_selector(&format, selector)?;
+                Ok(Self::Object {
+                    bytes,
+                    format,
+                    selector,
+                })
+            }
+        }
+    }
+
+    /// ImageMagick's name of its format; empty for a generator.
+    pub(super) fn format(&self) -> &str {
+        match self {
+            Self::Object { format, .. } => &format.name,
+            Self::Generated(_) => "",
+        }
+    }
+
+    /// Whether its pixels come to be only when it is read, by settings such as `-size` and `-density` that precede it.
+    pub(super) fn is_drawn(&self) -> bool {
+        match self {
+            Self::Object { format, .. } => format.name == "RSVG",
+            Self::Generated(_) => true,
+        }
+    }
+
+    /// Reads its images, behind those that the wand holds. Gives a warning, if there is one.
+    pub(super) fn read_into(&self, wand: &mut Wand<'_>) -> Result<Option<Complaint>> {
+        let before = super::images(wand);
+        let read = match self {
+            Self::Object {
+                bytes,
+                format,
+                selector,
+            } => wand.read(bytes, &format.name, *selector),
+            Self::Generated(generator) => wand.apply(&Step::new("-read", &[generator])),
+        };
+        wand.stop().check()?;
+        let none = super::images(wand) == before;
+        match read {
+            Ok(warning) if is_truncated(warning.as_ref()) => Err(self.damaged(warning.as_ref())),
+            Ok(warning) if none => Err(self.damaged(warning.as_ref())),
+            Ok(warning) => Ok(warning),
+            Err(complaint) => Err(self.error(&complaint)),
+        }
+    }
+
+    fn damaged(&self, complaint: Option<&Complaint>) -> Error {
+        let why = complaint.map_or("it holds no image", |complaint| complaint.text.as_str());
+        let message = match self {
+            Self::Object { format, .. } => {
+                format!("it is a damaged {} image: {why}", shown(format))
+            }
+            Self::Generated(generator) => format!("`{generator}` makes no image: {why}"),
+        };
+        Error::new(ErrorKind::BadImage, message)
+    }
+
+    fn error(&self, complaint: &Complaint) -> Error {
+        if let Self::Object {
+            selector: Some(selector),
+            ..
+        } = self
+            && complaint.severity == ExceptionType::OptionError as u32
+        {
+            return Error::new(
+                ErrorKind::BadImage,
+                format!("`[{selector}]` selects nothing: {}", complaint.text),
+            );
+        }
+        match (kind(complaint, ErrorKind::BadImage), self) {
+            (ErrorKind::BadImage, _) | (_, Self::Generated(_)) => self.damaged(Some(complaint)),
+            (kind, Self::Object { format, .. }) => Error::new(
+                kind,
+                format!(
+                    "the {} image can't be read: {}",
+                    shown(format),
+                    complaint.text
+                ),
+            ),
+        }
+    }
+}
+
+/// The name that users know a format by.
+fn shown(format: &RawFormat) -> &str {
+    match format.name.as_str() {
+        "RSVG" => "SVG",
+        name => name,
+    }
+}
+
+/// The format of some bytes, if it is one that is read.
+fn format_of(bytes: &[u8], extension: Option<&str>) -> Result<RawFormat> {
+    if bytes.is_empty() {
+        return Err(Error::new(
+            ErrorKind::BadImage,
+            "it is empty: expected an image, but it has 0 bytes",
+        ));
+    }
+    let Some(format) = formats::sniff(bytes, extension) else {
+        return Err(Error::new(
+            ErrorKind::BadImage,
+            format!(
+                "it is no image of a known format: its {} bytes begin with `{}`",
+                bytes.len(),
+                bytes[..bytes.len().min(16)].escape_ascii()
+            ),
+        ));
+    };
+    if !format.readable {
+        return Err(Error::new(
+            ErrorKind::BadImage,
+            format!(
+                "it is in the format {}, which is not read here",
+                format.name
+            ),
+        ));
+    }
+    if format.name == "RSVG" {
+        svg::check(bytes)?;
+    }
+    Ok(format)
+}
+
+fn check_selector(format: &RawFormat, selector: Option<&str>) -> Result<()> {
+    match selector {
+        Some(selector) if !format.in_memory => Err(Error::new(
+            ErrorKind::BadImage,
+            format!(
+                "`[{selector}]` can't select from an image in the format {}",
+                shown(format)
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a reader got to the end of the bytes before the end of the image, which ImageMagick only warns of.
+///
+/// No code tells this warning from the harmless ones, so its text has to. These are libjpeg's and libtiff's words.
+fn is_truncated(warning: Option<&Complaint>) -> bool {
+    const WORDS: &[&str] = &["premature end", "unexpected end", "read error", "truncated"];
+    warning.is_some_and(|warning| {
+        let text = warning.text.to_ascii_lowercase();
+        WORDS.iter().any(|word| text.contains(word))
+    })
+}
