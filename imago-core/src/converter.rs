@@ -89,7 +89,7 @@ impl Action {
 #[derive(Debug, Clone)]
 pub struct Plan {
     source: Origin,
-    /// What the `-read`s of the pipeline read, in order.
+    /// What the pipeline reads beside it, in order.
     reads: Vec<Origin>,
     target: Target,
     pipeline: Pipeline,
@@ -483,7 +483,7 @@ impl Converter {
 
     /// Parses operation strings, and finds what they read.
     fn pipeline(&self, operations: &[String]) -> Result<(Pipeline, Vec<Origin>), Vec<Error>> {
-        let pipeline = Pipeline::from_checked(operations, |step| match step.read_argument() {
+        let pipeline = Pipeline::from_checked(operations, |step| match step.input() {
             Some(input) => self.origin(input).map(drop),
             None => Ok(()),
         })?;
@@ -492,7 +492,7 @@ impl Converter {
     }
 
     fn reads(&self, pipeline: &Pipeline) -> Result<Vec<Origin>> {
-        let inputs = pipeline.steps().iter().filter_map(Step::read_argument);
+        let inputs = pipeline.steps().iter().filter_map(Step::input);
         inputs.map(|input| self.origin(input)).collect()
     }
 

@@ -626,6 +626,165 @@ async fn a_chain_reads_more_images() {
 }
 
 #[tokio::test]
+async fn options_that_name_files_take_urls() {
+    let fixture = Fixture::new().await;
+    let photo = images::make("png", 60, 40);
+    let mask = Bytes::from(magick(
+        &[],
+        &["-size", "60x40", "gradient:", "-colorspace", "Gray"],
+        "png",
+    ));
+    let palette = Bytes::from(magick(
+        &[],
+        &["xc:red", "xc:navy", "xc:white", "+append"],
+        "gif",
+    ));
+    let cdl = Bytes::from(
+        "<ColorCorrectionCollection xmlns=\"urn:ASC:CDL:v1.2\"><ColorCorrection id=\"a\"><SOPNode><Slope> 0.9 1.2 0.5 </Slope><Offset> 0.4 -0.5 0.6 </Offset><Power> 1.0 0.8 1.5 </Power></SOPNode><SATNode><Saturation> 0.85 </Saturation></SATNode></ColorCorrection></ColorCorrectionCollection>",
+    );
+    let secret = Bytes::from("a passphrase");
+    fixture.put("memory://b/f/mask.png", mask.clone()).await;
+    fixture
+        .put("memory://b/f/palette.gif", palette.clone())
+        .await;
+    fixture.put("memory://b/f/grade.cdl", cdl.clone()).await;
+    fixture.put("memory://b/f/secret", secret.clone()).await;
+    let table: [(&str, Vec<&Bytes>, &str); 11] = [
+        (
+            "remap memory://b/f/palette.gif",
+            vec![&photo, &palette],
+            "FILE -remap FILE",
+        ),
+        (
+            "dither None remap memory://b/f/palette.gif",
+            vec![&photo, &palette],
+            "FILE -dither None -remap FILE",
+        ),
+        (
+            "read-mask memory://b/f/mask.png blur 0x4 +read-mask",
+            vec![&photo, &mask],
+            "FILE -read-mask FILE -blur 0x4 +read-mask",
+        ),
+        (
+            "write-mask memory://b/f/mask.png negate +write-mask",
+            vec![&photo, &mask],
+            "FILE -write-mask FILE -negate +write-mask",
+        ),
+        (
+            "clip-mask memory://b/f/mask.png negate +clip-mask",
+            vec![&photo, &mask],
+            "FILE -clip-mask FILE -negate +clip-mask",
+        ),
+        (
+            "tile memory://b/f/palette.gif draw 'rectangle 5,5 50,30'",
+            vec![&photo, &palette],
+            "FILE -tile FILE -draw rectangle\u{a0}5,5\u{a0}50,30",
+        ),
+        (
+            "fill memory://b/f/palette.gif draw 'circle 20,20 20,5'",
+            vec![&photo, &palette],
+            "FILE -fill FILE -draw circle\u{a0}20,20\u{a0}20,5",
+        ),
+        (
+            "tile pattern:bricks draw 'rectangle 5,5 50,30'",
+            vec![&photo],
+            "FILE -tile pattern:bricks -draw rectangle\u{a0}5,5\u{a0}50,30",
+        ),
+        (
+            "cdl memory://b/f/grade.cdl",
+            vec![&photo, &cdl],
+            "FILE -cdl FILE",
+        ),
+        (
+            "encipher memory://b/f/secret",
+            vec![&photo, &secret],
+            "FILE -encipher FILE",
+        ),
+        (
+            "encipher memory://b/f/secret decipher memory://b/f/secret",
+            vec![&photo, &secret, &secret],
+            "FILE -encipher FILE -decipher FILE",
+        ),
+    ];
+    for (operation, inputs, words) in table {
+        let action =
+            Action::new("memory://b/photo.png", "memory://b/f/out.png").operations([operation]);
+        fixture
+            .converter
+            .convert(&action)
+            .await
+            .unwrap_or_else(|error| panic!("{operation}: {error}"));
+        let ours = fixture.get("memory://b/f/out.png").await.expect("a result");
+        let words: Vec<_> = words
+            .split(' ')
+            .map(|word| word.replace('\u{a0}', " "))
+            .collect();
+        let words: Vec<_> = words.iter().map(String::as_str).collect();
+        let theirs = magick(&inputs, &words, "png");
+        assert_eq!(
+            images::signatures(&ours),
+            images::signatures(&theirs),
+            "{operation}"
+        );
+    }
+    // Nothing but what they are for is made of such files.
+    fixture
+        .put("memory://b/f/text.png", Bytes::from("sesame"))
+        .await;
+    for operation in [
+        "remap memory://b/f/text.png",
+        "profile memory://b/f/text.png",
+        "tile memory://b/f/gone.png",
+        "tile /etc/passwd",
+    ] {
+        let action =
+            Action::new("memory://b/photo.png", "memory://b/f/no.png").operations([operation]);
+        let error = fixture
+            .converter
+            .convert(&action)
+            .await
+            .map(|outcome| outcome.files)
+            .expect_err(operation);
+        assert!(!error.to_string().contains("/tmp/"), "{operation}: {error}");
+    }
+}
+
+/// A profile of the operator's own machine, where there is one: Debian's come with the packages of the build.
+#[tokio::test]
+async fn profiles_come_from_the_stores() {
+    let fixture = Fixture::new().await;
+    let photo = images::make("jpeg", 60, 40);
+    fixture.put("memory://b/p.jpg", photo.clone()).await;
+    // Any image with a profile will do as the source of one.
+    let Some(file) = [
+        "/usr/share/color/icc/ghostscript/srgb.icc",
+        "/usr/share/color/icc/sRGB.icc",
+        "/usr/share/color/icc/colord/sRGB.icc",
+    ]
+    .into_iter()
+    .find(|file| std::path::Path::new(file).exists()) else {
+        println!("no ICC profile is installed: not tried");
+        return;
+    };
+    let profile = Bytes::from(std::fs::read(file).expect("a profile"));
+    fixture.put("memory://b/s.icc", profile).await;
+    let action = Action::new("memory://b/p.jpg", "memory://b/p.png")
+        .operations(["profile memory://b/s.icc"]);
+    fixture
+        .converter
+        .convert(&action)
+        .await
+        .expect("a profile is assigned");
+    let ours = fixture.get("memory://b/p.png").await.expect("a result");
+    let theirs = images::magick_with(["-", "-profile", file, "png:-"], &photo).stdout;
+    let told = "%# %[profiles]";
+    assert_eq!(
+        images::describe(&ours, told),
+        images::describe(&theirs, told)
+    );
+}
+
+#[tokio::test]
 async fn generators_are_sources_too() {
     let fixture = Fixture::new().await;
     let table = [

@@ -3,6 +3,7 @@
 
 use super::catalogue::Entry;
 use super::invalid;
+use crate::engine::generator;
 use crate::engine::magick::options;
 use crate::error::Result;
 
@@ -163,8 +164,13 @@ fn is_font_name(font: &str) -> bool {
     !font.starts_with(['@', '-', '^', '.']) && !font.contains(['/', '\\', '%'])
 }
 
+/// Whether a colour's place holds the URL of a picture, or a generator, to paint with.
+pub(super) fn is_pattern(argument: &str) -> bool {
+    (argument.contains("://") || generator::is_generator(argument)) && !options::is_color(argument)
+}
+
 fn check_color(entry: &Entry, argument: &str) -> Result<()> {
-    if options::is_color(argument) {
+    if options::is_color(argument) || is_pattern(argument) {
         return Ok(());
     }
     // ImageMagick would go on to read it as the file of a pattern.

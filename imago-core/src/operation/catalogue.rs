@@ -261,12 +261,9 @@ const DRAWS_ON_SCREEN: &str = "it needs a screen, and a service has none";
 /// Refused in both forms.
 const REFUSED_NAMES: &[(&str, &str)] = &[
     ("cache", PROCESS_WIDE),
-    ("cdl", READS_A_FILE),
     ("concurrent", PROCESS_WIDE),
     ("debug", PROCESS_WIDE),
-    ("decipher", READS_A_FILE),
     ("display", DRAWS_ON_SCREEN),
-    ("encipher", READS_A_FILE),
     ("identify", PRINTS),
     ("limit", PROCESS_WIDE),
     ("list", PRINTS),
@@ -288,7 +285,6 @@ const REFUSED_NAMES: &[(&str, &str)] = &[
     ("seed", PROCESS_WIDE),
     ("synchronize", PROCESS_WIDE),
     ("texture", READS_A_FILE),
-    ("tile", READS_A_FILE),
     ("verbose", PRINTS),
     ("version", PRINTS),
     ("write", WRITES_A_FILE),
@@ -297,16 +293,7 @@ const REFUSED_NAMES: &[(&str, &str)] = &[
 ];
 
 /// Refused in one form only: the other one reads nothing.
-const REFUSED_OPTIONS: &[(&str, &str)] = &[
-    ("--", SCRIPTS),
-    ("-clip-mask", READS_A_FILE),
-    ("-map", READS_A_FILE),
-    ("-mask", READS_A_FILE),
-    ("-profile", READS_A_FILE),
-    ("-read-mask", READS_A_FILE),
-    ("-remap", READS_A_FILE),
-    ("-write-mask", READS_A_FILE),
-];
+const REFUSED_OPTIONS: &[(&str, &str)] = &[("--", SCRIPTS)];
 
 /// Arguments to show where one is missing or wrong. The rest show their place only.
 const EXAMPLES: &[(&str, &str)] = &[

@@ -36,6 +36,22 @@ pub(crate) struct Step {
     pub(crate) arguments: Vec<String>,
 }
 
+/// Options that read a file in the `magick` command, and an input of the action here.
+const INPUTS: &[&str] = &[
+    "-cdl",
+    "-clip-mask",
+    "-decipher",
+    "-encipher",
+    "-map",
+    "-mask",
+    "-profile",
+    "-read",
+    "-read-mask",
+    "-remap",
+    "-tile",
+    "-write-mask",
+];
+
 impl Step {
     pub(crate) fn new(option: &'static str, arguments: &[&str]) -> Self {
         Self {
@@ -47,11 +63,12 @@ impl Step {
         }
     }
 
-    /// What it reads, if it reads an image: a URL or a generator.
-    pub(crate) fn read_argument(&self) -> Option<&str> {
+    /// What it reads beside the images that are there, if it does: a URL or a generator.
+    pub(crate) fn input(&self) -> Option<&str> {
+        let argument = self.arguments.first()?.as_str();
         match self.option {
-            "-read" => self.arguments.first().map(String::as_str),
-            _ => None,
+            "-fill" | "-stroke" => argument::is_pattern(argument).then_some(argument),
+            option => INPUTS.contains(&option).then_some(argument),
         }
     }
 

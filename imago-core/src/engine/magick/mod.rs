@@ -8,6 +8,7 @@
 )]
 
 pub(crate) mod formats;
+mod named_file;
 pub(crate) mod options;
 mod policy;
 mod runtime;
@@ -53,17 +54,19 @@ pub(crate) fn convert(conversion: &Conversion<'_>) -> Result<Converted> {
             .line("note: the frames were completed before the first operation, as by `-coalesce`");
     }
     for step in steps {
-        if step.option == "-read" {
-            let input = inputs
-                .next()
-                .ok_or_else(|| missing_input(&step.to_string()))?;
-            let warning = Source::of(input)
-                .and_then(|input| input.read_into(&mut wand))
-                .map_err(|error| error.context(&format!("`{step}` failed")))?;
-            output.add(warning);
-        } else {
+        if step.input().is_none() {
             apply(&mut wand, step, &mut output)?;
+            continue;
         }
+        let input = inputs
+            .next()
+            .ok_or_else(|| missing_input(&step.to_string()))?;
+        let warning = match step.option {
+            "-read" => Source::of(input).and_then(|input| input.read_into(&mut wand)),
+            _ => named_file::apply(&mut wand, step, input),
+        };
+        let warning = warning.map_err(|error| error.context(&format!("`{step}` failed")))?;
+        output.add(warning);
     }
     if animated && animation::wants_optimise(conversion.format.name()) {
         apply(&mut wand, &Step::new("-layers", &["Optimize"]), &mut output)?;

@@ -27,6 +27,9 @@ const READ_ONLY: &[&str] = &[
     "SR2", "SRF", "SRW", "STI", "TIM", "TM2", "X3F", "XCF", "XWD",
 ];
 
+/// Formats of profiles and other metadata, for `-profile`. No bytes are taken for one of them by themselves.
+const METADATA: &[&str] = &["8BIM", "APP1", "EXIF", "ICC", "ICM", "IPTC", "XMP"];
+
 /// Formats that may be written only: to read them takes another program, or a size that the bytes do not carry.
 const WRITE_ONLY: &[&str] = &[
     "BGR", "BGRA", "BGRO", "CMYK", "CMYKA", "GRAY", "GRAYA", "JSON", "MONO", "PDF", "PDFA", "RGB",
@@ -52,8 +55,9 @@ pub(crate) fn may_write(format: &str) -> bool {
 ///
 /// Without a directory no file can be opened at all, and formats that ImageMagick codes by way of a file fail.
 pub(crate) fn document(formats: &[String], scratch: Option<&str>) -> String {
-    let may_open = |format: &str| may_read(format) || may_generate(format);
-    let denied = |allowed: fn(&str) -> bool| {
+    let may_open =
+        |format: &str| may_read(format) || may_generate(format) || METADATA.contains(&format);
+    let denied = |allowed: &dyn Fn(&str) -> bool| {
         formats
             .iter()
             .map(String::as_str)
@@ -78,7 +82,7 @@ pub(crate) fn document(formats: &[String], scratch: Option<&str>) -> String {
         }
     }
     // A rule names the rights that are left. A format that may be neither read nor written is under both of these.
-    for (left, formats) in [("write", denied(may_open)), ("read", denied(may_write))] {
+    for (left, formats) in [("write", denied(&may_open)), ("read", denied(&may_write))] {
         for format in formats {
             deny(&mut document, "coder", left, format);
         }

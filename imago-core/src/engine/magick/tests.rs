@@ -24,7 +24,7 @@ fn run_until(source: &[u8], steps: &[Step], format: &Format, stop: &Stop) -> Res
         selector: None,
     }];
     // As if the parser took whatever is read for a generator.
-    let reads = steps.iter().filter_map(Step::read_argument);
+    let reads = steps.iter().filter_map(Step::input);
     inputs.extend(reads.map(|input| Input::Generated(input.to_owned())));
     convert(&Conversion {
         inputs: &inputs,
