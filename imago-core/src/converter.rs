@@ -458,6 +458,7 @@ impl Converter {
         let asked = Instant::now();
         let mut inputs = vec![Input::Object {
             bytes: Bytes::copy_from_slice(source),
+            name: String::new(),
             extension: None,
             selector: None,
         }];
@@ -524,6 +525,7 @@ impl Converter {
         };
         let input = Input::Object {
             bytes: source.bytes,
+            name: location.name().to_owned(),
             extension: location.extension().map(str::to_owned),
             selector,
         };

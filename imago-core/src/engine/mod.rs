@@ -88,7 +88,9 @@ pub(crate) enum Input {
     /// The bytes of an object.
     Object {
         bytes: Bytes,
-        /// What the object's name ends in, a hint where the bytes leave a choice.
+        /// What the object is called, for operations that ask; its extension is a hint where the bytes leave a choice.
+        name: String,
+        /// What its name ends in.
         extension: Option<String>,
         /// Which frames or which region of it: what stands between the brackets of `file[0]`.
         selector: Option<String>,

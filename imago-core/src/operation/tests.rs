@@ -120,9 +120,6 @@ const WRONG: &[(&str, &str)] = &[
     ("process 'analyze'", "it runs code"),
     // The terminal.
     ("list format", "prints"),
-    ("identify", "prints"),
-    ("print x", "prints"),
-    ("verbose", "prints"),
     ("display x", "needs a screen"),
     // Scripts and other programs.
     ("script x", "refused"),

@@ -22,7 +22,7 @@ const MAX_KEY_BYTES: usize = 1024;
 pub struct Location {
     url: String,
     target: Target,
-    extension: Option<String>,
+    name: String,
 }
 
 /// What kind of store a [`Location`] lies in.
@@ -92,7 +92,7 @@ impl Location {
         let Some((scheme, rest)) = url.split_once("://") else {
             return Err(not_a_url(url));
         };
-        let (target, extension) = match scheme.to_ascii_lowercase().as_str() {
+        let (target, name) = match scheme.to_ascii_lowercase().as_str() {
             "s3" => bucket_and_key(url, Scheme::S3, rest)?,
             "gs" => bucket_and_key(url, Scheme::Gcs, rest)?,
             "az" | "abfs" | "abfss" => bucket_and_key(url, Scheme::Azure, rest)?,
@@ -104,7 +104,7 @@ impl Location {
         Ok(Self {
             url: url.to_owned(),
             target,
-            extension,
+            name,
         })
     }
 
@@ -123,7 +123,15 @@ impl Location {
     ///
     /// Of HTTP URLs, the path counts, without the query and percent-decoded.
     pub fn extension(&self) -> Option<&str> {
-        self.extension.as_deref()
+        let (stem, extension) = self.name.rsplit_once('.')?;
+        (!stem.is_empty() && !extension.is_empty()).then_some(extension)
+    }
+
+    /// The last segment: the name that the object would have as a file, `a b.jpg`.
+    ///
+    /// Of HTTP URLs, the path counts, without the query and percent-decoded.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The URL as it was given. It may hold secrets (a signed query, a password): show [`Display`](fmt::Display) instead.
@@ -165,7 +173,7 @@ pub(super) fn public(url: &Url) -> String {
     format!("{}{}", url.origin().ascii_serialization(), url.path())
 }
 
-fn bucket_and_key(url: &str, scheme: Scheme, rest: &str) -> Result<(Target, Option<String>)> {
+fn bucket_and_key(url: &str, scheme: Scheme, rest: &str) -> Result<(Target, String)> {
     let (authority, key) = rest.split_once('/').unwrap_or((rest, ""));
     let (name, account) = match authority.split_once('@') {
         // Hadoop's way: the container takes the place of the user, the account's host follows.
@@ -211,13 +219,13 @@ fn bucket_and_key(url: &str, scheme: Scheme, rest: &str) -> Result<(Target, Opti
     if path.as_ref() != key {
         return Err(invalid(url, "its key cannot be asked for unchanged"));
     }
-    let extension = extension(key);
+    let name_in_bucket = last_segment(key);
     let bucket = BucketName {
         scheme,
         account,
         name: name.to_owned(),
     };
-    Ok((Target::Bucket { bucket, key: path }, extension))
+    Ok((Target::Bucket { bucket, key: path }, name_in_bucket))
 }
 
 /// The bucket becomes part of the store's URL, so nothing may be in it that means something there.
@@ -279,7 +287,7 @@ fn check_key(url: &str, scheme: Scheme, key: &str) -> Result<()> {
     Ok(())
 }
 
-fn file(url: &str, rest: &str) -> Result<(Target, Option<String>)> {
+fn file(url: &str, rest: &str) -> Result<(Target, String)> {
     let refuse = |reason: &str| Err(invalid(url, reason));
     if rest.bytes().any(|b| b.is_ascii_control()) {
         return refuse("it contains a control character");
@@ -311,14 +319,11 @@ fn file(url: &str, rest: &str) -> Result<(Target, Option<String>)> {
     if path.ends_with('/') {
         return refuse("it ends with `/`, which names a folder and no file");
     }
-    let extension = extension(&path);
-    Ok((
-        Target::File(FilePath::new(path.as_ref()).to_owned()),
-        extension,
-    ))
+    let name = last_segment(&path);
+    Ok((Target::File(FilePath::new(path.as_ref()).to_owned()), name))
 }
 
-fn http(url: &str, rest: &str) -> Result<(Target, Option<String>)> {
+fn http(url: &str, rest: &str) -> Result<(Target, String)> {
     let example = "as in `https://images.example.com/in.jpg`";
     // The parser drops tabs and newlines and trims blanks; another URL than the given one must not be asked for.
     if url.bytes().any(|b| b.is_ascii_control()) || url.trim() != url {
@@ -337,17 +342,13 @@ fn http(url: &str, rest: &str) -> Result<(Target, Option<String>)> {
         return Err(http_invalid("no host", example));
     }
     parsed.set_fragment(None);
-    let extension = percent_decode_str(parsed.path())
-        .decode_utf8()
-        .ok()
-        .and_then(|path| extension(&path));
-    Ok((Target::Http(Box::new(parsed)), extension))
+    let path = percent_decode_str(parsed.path()).decode_utf8_lossy();
+    let name = last_segment(&path);
+    Ok((Target::Http(Box::new(parsed)), name))
 }
 
-fn extension(key: &str) -> Option<String> {
-    let name = key.rsplit('/').next().unwrap_or(key);
-    let (stem, extension) = name.rsplit_once('.')?;
-    (!stem.is_empty() && !extension.is_empty()).then(|| extension.to_owned())
+fn last_segment(path: &str) -> String {
+    path.rsplit('/').next().unwrap_or(path).to_owned()
 }
 
 /// For URLs that hold no secrets.

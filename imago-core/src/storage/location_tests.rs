@@ -273,7 +273,7 @@ fn the_extension_is_the_last_segments() {
         ("http://h.example/a.b%20c", Some("b c")),
         ("http://h.example/", None),
         ("http://h.example", None),
-        ("http://h.example/%ff.jpg", None),
+        ("http://h.example/%ff.jpg", Some("jpg")),
     ] {
         assert_eq!(
             Location::parse(url).unwrap().extension(),

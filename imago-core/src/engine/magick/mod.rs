@@ -15,12 +15,14 @@ mod runtime;
 mod source;
 #[cfg(test)]
 mod tests;
+mod text;
 mod wand;
 
 use magick_rust::bindings::ExceptionType;
 
 pub(crate) use runtime::set_limits;
 use source::Source;
+use text::Output;
 use wand::{Complaint, Wand};
 
 use super::{Conversion, Converted, File, animation};
@@ -44,14 +46,13 @@ pub(crate) fn convert(conversion: &Conversion<'_>) -> Result<Converted> {
             apply(&mut wand, step, &mut output)?;
         }
     }
-    output.add(source.read_into(&mut wand)?);
+    output.note(source.read_into(&mut wand)?);
 
     let animated = conversion.animations
         && animation::wants_coalesce(source.format(), images(&wand), conversion.steps);
     if animated {
         apply(&mut wand, &Step::new("-coalesce", &[]), &mut output)?;
-        output
-            .line("note: the frames were completed before the first operation, as by `-coalesce`");
+        output.remark("the frames were completed before the first operation, as by `-coalesce`");
     }
     for step in steps {
         if step.input().is_none() {
@@ -66,11 +67,11 @@ pub(crate) fn convert(conversion: &Conversion<'_>) -> Result<Converted> {
             _ => named_file::apply(&mut wand, step, input),
         };
         let warning = warning.map_err(|error| error.context(&format!("`{step}` failed")))?;
-        output.add(warning);
+        output.note(warning);
     }
     if animated && animation::wants_optimise(conversion.format.name()) {
         apply(&mut wand, &Step::new("-layers", &["Optimize"]), &mut output)?;
-        output.line("note: the frames were reduced at the end, as by `-layers Optimize`");
+        output.remark("the frames were reduced at the end, as by `-layers Optimize`");
     }
     // Settings reach the images when the next option runs, and the encoder reads them from the images.
     apply(&mut wand, &Step::new("-noop", &[]), &mut output)?;
@@ -82,9 +83,9 @@ fn images(wand: &Wand<'_>) -> usize {
 }
 
 fn apply(wand: &mut Wand<'_>, step: &Step, output: &mut Output) -> Result<()> {
-    let applied = wand.apply(step);
+    let applied = output.apply(wand, step);
     wand.stop().check()?;
-    output.add(applied.map_err(|complaint| step_error(step, &complaint))?);
+    output.note(applied.map_err(|complaint| step_error(step, &complaint))?);
     Ok(())
 }
 
@@ -104,7 +105,7 @@ fn write(
     let mut files = Vec::new();
     let written = if conversion.separate || (extent.images > 1 && !format.holds_frames()) {
         wand.write_each(format.name(), |bytes, scene, warning| {
-            output.add(warning);
+            output.note(warning);
             files.push(File {
                 bytes,
                 scene: Some(scene),
@@ -112,7 +113,7 @@ fn write(
         })
     } else {
         wand.write(format.name()).map(|(bytes, warning)| {
-            output.add(warning);
+            output.note(warning);
             files.push(File { bytes, scene: None });
         })
     };
@@ -131,30 +132,13 @@ fn write(
         width: extent.width,
         height: extent.height,
         frames: extent.images,
-        output: output.0,
+        output: output.into_text(),
     })
 }
 
 /// The converter hands over as many inputs as there are steps that want one.
 fn missing_input(of: &str) -> Error {
     Error::new(ErrorKind::Internal, format!("there is no input for {of}"))
-}
-
-/// The texts that the conversion produced, a line each.
-#[derive(Default)]
-struct Output(String);
-
-impl Output {
-    fn line(&mut self, text: &str) {
-        self.0.push_str(text);
-        self.0.push('\n');
-    }
-
-    fn add(&mut self, warning: Option<Complaint>) {
-        if let Some(warning) = warning {
-            self.line(&format!("warning: {}", warning.text));
-        }
-    }
 }
 
 fn step_error(step: &Step, complaint: &Complaint) -> Error {

@@ -4,6 +4,7 @@ use magick_rust::bindings::ExceptionType;
 
 use super::formats::{self, RawFormat};
 use super::kind;
+use super::text;
 use super::wand::{Complaint, Wand};
 use crate::engine::{Input, svg};
 use crate::error::{Error, ErrorKind, Result};
@@ -13,6 +14,7 @@ use crate::operation::Step;
 pub(super) enum Source<'a> {
     Object {
         bytes: &'a [u8],
+        name: &'a str,
         format: RawFormat,
         selector: Option<&'a str>,
     },
@@ -26,6 +28,7 @@ impl<'a> Source<'a> {
             Input::Generated(generator) => Ok(Self::Generated(generator)),
             Input::Object {
                 bytes,
+                name,
                 extension,
                 selector,
             } => {
@@ -34,6 +37,7 @@ impl<'a> Source<'a> {
                 check_selector(&format, selector)?;
                 Ok(Self::Object {
                     bytes,
+                    name,
                     format,
                     selector,
                 })
@@ -65,10 +69,16 @@ impl<'a> Source<'a> {
                 bytes,
                 format,
                 selector,
+                ..
             } => wand.read(bytes, &format.name, *selector),
             Self::Generated(generator) => wand.apply(&Step::new("-read", &[generator])),
         };
         wand.stop().check()?;
+        if let Self::Object { name, .. } = self
+            && !name.is_empty()
+        {
+            text::set_name(wand, before, name);
+        }
         let none = super::images(wand) == before;
         match read {
             Ok(warning) if is_truncated(warning.as_ref()) => Err(self.damaged(warning.as_ref())),

@@ -20,6 +20,7 @@ fn run(source: &[u8], steps: &[Step], format: &Format) -> Result<Converted> {
 fn run_until(source: &[u8], steps: &[Step], format: &Format, stop: &Stop) -> Result<Converted> {
     let mut inputs = vec![Input::Object {
         bytes: Bytes::copy_from_slice(source),
+        name: String::new(),
         extension: None,
         selector: None,
     }];

@@ -63,7 +63,7 @@ impl<'a> Wand<'a> {
         self.stop
     }
 
-    fn as_wand(&self) -> *mut im::MagickWand {
+    pub(super) fn as_wand(&self) -> *mut im::MagickWand {
         self.cli.cast()
     }
 
@@ -183,7 +183,7 @@ impl<'a> Wand<'a> {
     }
 
     /// The first image, or null.
-    fn first_image(&self) -> *mut im::Image {
+    pub(super) fn first_image(&self) -> *mut im::Image {
         // SAFETY: the wand is live. To ask an empty one for its image would be an error, left for the next call to find.
         if unsafe { im::MagickGetNumberImages(self.as_wand()) } == 0 {
             return ptr::null_mut();
@@ -319,7 +319,7 @@ impl Drop for Blob {
 }
 
 /// A word for ImageMagick. The parser lets no NUL through; one from elsewhere ends the word there, as C would.
-fn c_string(text: &str) -> CString {
+pub(super) fn c_string(text: &str) -> CString {
     let end = text.find('\0').unwrap_or(text.len());
     CString::new(&text[..end]).unwrap_or_default()
 }
