@@ -374,6 +374,9 @@ async fn brackets_behind_a_source_select_from_it() {
     fixture
         .put("memory://b/odd[0]", images::make("png", 10, 10))
         .await;
+    fixture
+        .put("memory://b/photo.avif", images::make("avif", 60, 40))
+        .await;
     let table = [
         ("frames.gif", "gif", vec!["20 20"; 3]),
         ("frames.gif[0]", "gif", vec!["20 20"]),
@@ -383,6 +386,8 @@ async fn brackets_behind_a_source_select_from_it() {
         ("frames.gif[]", "gif", vec!["20 20"; 3]),
         ("photo.png[30x20+5+5]", "png", vec!["30 20"]),
         ("photo.png[30x20]", "png", vec!["30 20"]),
+        ("photo.avif[0]", "png", vec!["60 40"]),
+        ("photo.avif[20x20+5+5]", "png", vec!["20 20"]),
         ("odd[0][]", "png", vec!["10 10"]),
         ("odd[0][0]", "png", vec!["10 10"]),
     ];

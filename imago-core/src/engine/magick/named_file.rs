@@ -58,7 +58,8 @@ fn prefix(step: &Step, input: &Input, extension: Option<&str>) -> Result<String>
     Ok(format!("{}:", Source::of(input)?.format()))
 }
 
-fn write(bytes: &[u8]) -> Result<tempfile::NamedTempFile> {
+/// Puts bytes where ImageMagick may open them, until the file is dropped.
+pub(super) fn write(bytes: &[u8]) -> Result<tempfile::NamedTempFile> {
     let failed = |error: std::io::Error| {
         Error::new(
             ErrorKind::Internal,

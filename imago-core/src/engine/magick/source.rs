@@ -3,9 +3,8 @@
 use magick_rust::bindings::ExceptionType;
 
 use super::formats::{self, RawFormat};
-use super::kind;
-use super::text;
 use super::wand::{Complaint, Wand};
+use super::{kind, named_file, text};
 use crate::engine::{Input, svg};
 use crate::error::{Error, ErrorKind, Result};
 use crate::operation::Step;
@@ -34,7 +33,6 @@ impl<'a> Source<'a> {
             } => {
                 let format = format_of(bytes, extension.as_deref())?;
                 let selector = selector.as_deref();
-                check_selector(&format, selector)?;
                 Ok(Self::Object {
                     bytes,
                     name,
@@ -65,6 +63,17 @@ impl<'a> Source<'a> {
     pub(super) fn read_into(&self, wand: &mut Wand<'_>) -> Result<Option<Complaint>> {
         let before = super::images(wand);
         let read = match self {
+            // ImageMagick writes a file for such a format anyway, and forgets the selector on the way.
+            Self::Object {
+                bytes,
+                format,
+                selector: Some(selector),
+                ..
+            } if !format.in_memory => {
+                let file = named_file::write(bytes)?;
+                let name = format!("{}:{}[{selector}]", format.name, file.path().display());
+                wand.apply(&Step::new("-read", &[&name]))
+            }
             Self::Object {
                 bytes,
                 format,
@@ -164,19 +173,6 @@ fn format_of(bytes: &[u8], extension: Option<&str>) -> Result<RawFormat> {
         svg::check(bytes)?;
     }
     Ok(format)
-}
-
-fn check_selector(format: &RawFormat, selector: Option<&str>) -> Result<()> {
-    match selector {
-        Some(selector) if !format.in_memory => Err(Error::new(
-            ErrorKind::BadImage,
-            format!(
-                "`[{selector}]` can't select from an image in the format {}",
-                shown(format)
-            ),
-        )),
-        _ => Ok(()),
-    }
 }
 
 /// Whether a reader got to the end of the bytes before the end of the image, which ImageMagick only warns of.
