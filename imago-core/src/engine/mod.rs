@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 pub use format::{Format, OtherFormat};
+pub use magick::options::List as OptionList;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::operation::Step;
