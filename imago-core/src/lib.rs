@@ -29,6 +29,6 @@ pub mod storage;
 mod target;
 
 pub use converter::{Action, Builder, Converter, Outcome, Plan, Timings};
-pub use engine::{Engine, Format, Limits, OtherFormat};
+pub use engine::{Density, Engine, Format, FormatInfo, Identity, Limits, OtherFormat, formats};
 pub use error::{Error, ErrorKind, Result};
 pub use operation::{OperationInfo, OperationKind, Pipeline, operations};
