@@ -202,10 +202,6 @@ pub(super) fn check(entry: &Entry, arguments: &[String]) -> Result<()> {
         "set" => check_set(entry, first)?,
         "draw" => check_draw(first)?,
         "font" | "family" => check_font(entry, first)?,
-        // ImageMagick would go on to read what is no colour as the file of a pattern.
-        "fill" | "stroke" if !options::is_color(first) && !is_pattern(first) => {
-            return Err(wrong(entry, 0, first));
-        }
         _ => {}
     }
     for (index, (argument, spec)) in arguments.iter().zip(entry.specs()).enumerate() {
@@ -253,6 +249,10 @@ fn is_met(entry: &Entry, spec: Argument, arguments: &[String], index: usize) -> 
             spec.kind
                 .list()
                 .is_none_or(|list| method.is_some_and(|method| list.has(&method)))
+        }
+        // ImageMagick would go on to read what is no colour as the file of a pattern.
+        Need::Colored if matches!(entry.name(), "fill" | "stroke") => {
+            options::is_color(argument) || is_pattern(argument)
         }
         Need::Colored => options::is_color(argument),
         Need::Kernels if is_cheap_kernel(argument) => options::is_kernel(argument),
