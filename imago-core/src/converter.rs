@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 
 use crate::engine::{
-    Conversion, Converted, Engine, Format, Input, Limits, Stop, generator, magick,
+    Conversion, Converted, Engine, Format, Identity, Input, Limits, Stop, generator, magick,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::operation::{Pipeline, Step};
@@ -482,6 +482,22 @@ impl Converter {
         }
     }
 
+    /// Says what an image in memory is, without decoding its pixels where the format allows.
+    ///
+    /// It waits for a thread of the pool as a conversion does. A future that is dropped cancels it.
+    pub async fn identify(&self, image: impl Into<Bytes>) -> Result<Identity> {
+        let image = Input::Object {
+            bytes: image.into(),
+            name: String::new(),
+            extension: None,
+            selector: None,
+        };
+        let timeout = self.0.limits.timeout;
+        let work = move |stop: &Stop| magick::identify(&image, stop);
+        let (identity, _) = self.on_pool(timeout, work).await;
+        identity.map_err(|error| error.context("can't identify the image"))
+    }
+
     /// Parses operation strings, and finds what they read.
     fn pipeline(&self, operations: &[String]) -> Result<(Pipeline, Vec<Origin>), Vec<Error>> {
         let pipeline = Pipeline::from_checked(operations, |step| match step.input() {
@@ -532,7 +548,7 @@ impl Converter {
         Ok((input, source.cache))
     }
 
-    /// Converts on the pool, and says how long it took. The clock of the time-out starts when a thread takes it up.
+    /// Converts on the pool, and says how long it took.
     async fn run(
         &self,
         timeout: Duration,
@@ -541,23 +557,34 @@ impl Converter {
         format: Format,
         separate: bool,
     ) -> (Result<Converted>, Duration) {
-        let (sender, receiver) = tokio::sync::oneshot::channel();
-        let stop = Arc::new(Stop::after(timeout));
-        let _canceled = CancelOnDrop(Arc::clone(&stop));
         let animations = self.0.animations;
-        self.0.pool.spawn(move || {
-            let started = Instant::now();
-            stop.start();
-            let conversion = Conversion {
+        let work = move |stop: &Stop| {
+            magick::convert(&Conversion {
                 inputs: &inputs,
                 steps: pipeline.steps(),
                 format: &format,
                 separate: separate || pipeline.is_separate(),
                 animations,
-                stop: &stop,
-            };
+                stop,
+            })
+        };
+        self.on_pool(timeout, work).await
+    }
+
+    /// Runs work on the pool, and says how long it took. The clock of its time-out starts when a thread takes it up.
+    async fn on_pool<T: Send + 'static>(
+        &self,
+        timeout: Duration,
+        work: impl FnOnce(&Stop) -> Result<T> + Send + 'static,
+    ) -> (Result<T>, Duration) {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let stop = Arc::new(Stop::after(timeout));
+        let _canceled = CancelOnDrop(Arc::clone(&stop));
+        self.0.pool.spawn(move || {
+            let started = Instant::now();
+            stop.start();
             // A panic on the pool would end the process, and take every other conversion with it.
-            let result = catch_unwind(AssertUnwindSafe(|| magick::convert(&conversion)));
+            let result = catch_unwind(AssertUnwindSafe(|| work(&stop)));
             let result = result.unwrap_or_else(|_| {
                 Err(Error::new(
                     ErrorKind::Internal,

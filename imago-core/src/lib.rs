@@ -29,6 +29,8 @@ pub mod storage;
 mod target;
 
 pub use converter::{Action, Builder, Converter, Outcome, Plan, Timings};
-pub use engine::{Engine, Format, Limits, OtherFormat};
+pub use engine::{
+    Density, Engine, Format, FormatInfo, Identity, Limits, OptionList, OtherFormat, formats,
+};
 pub use error::{Error, ErrorKind, Result};
-pub use operation::{OperationInfo, OperationKind, Pipeline, operations};
+pub use operation::{ArgumentKind, OperationInfo, OperationKind, Pipeline, operations};

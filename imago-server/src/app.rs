@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -15,6 +16,8 @@ pub struct App {
     pub(crate) config: Config,
     pub(crate) store: Arc<dyn JobStore>,
     pub(crate) runner: Arc<dyn Runner>,
+    /// A permit for each image that requests may bring in their bodies at the same time.
+    pub(crate) uploads: Semaphore,
     /// No new work is taken.
     draining: CancellationToken,
     /// Waiting polls are answered.
@@ -37,6 +40,8 @@ impl App {
         Self {
             config,
             store,
+            // As the dispatcher's actions: some are on the pool while others come in.
+            uploads: Semaphore::new(2 * runner.threads()),
             runner,
             draining: CancellationToken::new(),
             closing: CancellationToken::new(),

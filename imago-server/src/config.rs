@@ -48,6 +48,8 @@ pub struct Limits {
     pub actions: usize,
     /// How large a request's body may be. Default 8 MiB.
     pub body: ByteSize,
+    /// How large an image may be that is itself a request's body. Default 64 MiB.
+    pub image: ByteSize,
     /// How many jobs may wait; a further one is answered 429. Default 10000.
     pub queue: usize,
     /// How many connections are open at the same time; further ones wait to be accepted. Default 10000.
@@ -107,6 +109,7 @@ impl Default for Limits {
         Self {
             actions: 1000,
             body: ByteSize::mib(8),
+            image: ByteSize::mib(64),
             queue: 10_000,
             connections: 10_000,
             timeout: Duration::from_secs(5 * MINUTE),
@@ -150,6 +153,7 @@ impl Config {
             ("threads", self.threads == Some(0)),
             ("limits.actions", limits.actions == 0),
             ("limits.body", limits.body == ByteSize(0)),
+            ("limits.image", limits.image == ByteSize(0)),
             ("limits.queue", limits.queue == 0),
             ("limits.connections", limits.connections == 0),
             ("limits.timeout", limits.timeout.is_zero()),
@@ -272,6 +276,7 @@ mod tests {
             [limits]
             actions = 1
             body = "1MiB"
+            image = "2MiB"
             queue = 2
             connections = 3
             timeout = "4s"
@@ -306,6 +311,7 @@ mod tests {
             limits: Limits {
                 actions: 1,
                 body: ByteSize::mib(1),
+                image: ByteSize::mib(2),
                 queue: 2,
                 connections: 3,
                 timeout: Duration::from_secs(4),

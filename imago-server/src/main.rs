@@ -35,6 +35,11 @@ fn run(cli: Cli) -> Result<ExitCode, Box<dyn Error + Send + Sync>> {
             pipe_closed_is_fine(cli::operations(&mut out))?;
             return Ok(ExitCode::SUCCESS);
         }
+        Some(Command::Formats(arguments)) => {
+            let mut out = io::stdout().lock();
+            pipe_closed_is_fine(cli::formats(&arguments, &mut out))?;
+            return Ok(ExitCode::SUCCESS);
+        }
     };
     let config = settings.into_config(|name| std::env::var(name).ok())?;
     logging::init();

@@ -3,6 +3,7 @@
 mod animation;
 mod format;
 pub(crate) mod generator;
+mod identity;
 pub(crate) mod magick;
 mod svg;
 
@@ -12,7 +13,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-pub use format::{Format, OtherFormat};
+pub(crate) use format::shown;
+pub use format::{Format, FormatInfo, OtherFormat, formats};
+pub use identity::{Density, Identity};
+pub use magick::options::List as OptionList;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::operation::Step;

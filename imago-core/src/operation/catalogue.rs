@@ -1,9 +1,11 @@
-//! The catalogue of operations: ImageMagick's own option table, joined with what Imago refuses and why.
+//! The catalogue of operations: ImageMagick's own option table, joined with [ours](super::table).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
+use super::argument::{Argument, ArgumentKind};
 use super::invalid;
+use super::table::{self, Forms, Row};
 use crate::engine::magick::options::{self, RawOption, flag};
 use crate::error::Result;
 
@@ -21,8 +23,10 @@ pub enum OperationKind {
     Operator,
     /// Works on the whole list of images: `-append`.
     ListOperator,
-    /// Works on the stack of image lists: `(`, `-clone`.
+    /// Works on the stack of image lists, or changes which images are in the list: `(`, `-clone`.
     Stack,
+    /// Reads another image: `-read`.
+    Input,
     /// Belongs to ImageMagick's programs, not to pictures: `-list`.
     Command,
 }
@@ -36,6 +40,12 @@ pub(super) struct Entry {
     pub(super) kind: OperationKind,
     /// Why it can't be used here.
     pub(super) refused: Option<&'static str>,
+    /// What does the same, or comes near.
+    pub(super) instead: Option<String>,
+    /// Whether it works on images only, and so can't stand before the first.
+    pub(super) needs_image: bool,
+    /// What our table says of the name. Another version of ImageMagick may have names that it does not know.
+    row: Option<&'static Row>,
 }
 
 /// Every form of every operation that ImageMagick's table has, refused ones included, in alphabetical order.
@@ -68,6 +78,26 @@ impl OperationInfo {
     pub fn refused(self) -> Option<&'static str> {
         self.0.refused
     }
+
+    /// What to use instead of one that is refused, where something does the same or comes near.
+    pub fn instead(self) -> Option<&'static str> {
+        self.0.instead.as_deref()
+    }
+
+    /// What its name does, in a line; empty for a name that only another version of ImageMagick has.
+    pub fn summary(self) -> &'static str {
+        self.0.row.map_or("", |row| row.summary)
+    }
+
+    /// What each of its arguments is, as far as that is known.
+    pub fn argument_kinds(self) -> impl ExactSizeIterator<Item = ArgumentKind> {
+        self.0.specs().iter().map(|argument| argument.kind)
+    }
+
+    /// The operation as somebody may write it: `resize 200x200`.
+    pub fn example(self) -> String {
+        self.0.example()
+    }
 }
 
 impl OperationKind {
@@ -78,6 +108,7 @@ impl OperationKind {
             Self::Operator => "operator",
             Self::ListOperator => "list operator",
             Self::Stack => "stack",
+            Self::Input => "input",
             Self::Command => "command",
         }
     }
@@ -88,32 +119,58 @@ impl Entry {
         bare(self.option)
     }
 
-    /// The operation as somebody may write it, for error messages.
-    pub(super) fn example(&self) -> String {
-        let sign = if self.option.starts_with('+') {
-            "+"
-        } else {
-            ""
-        };
-        let name = self.name();
-        let argument = EXAMPLES
-            .iter()
-            .find(|(option, _)| *option == name)
-            .map_or_else(
-                || ["", " ARGUMENT", " FIRST SECOND"][self.arity.min(2)],
-                |(_, argument)| argument,
-            );
-        if self.arity == 0 {
-            format!("{sign}{name}")
-        } else {
-            format!("{sign}{name} {}", argument.trim_start())
+    /// The name, with its sign where it is `+`.
+    pub(super) fn signed_name(&self) -> &'static str {
+        self.option.strip_prefix('-').unwrap_or(self.option)
+    }
+
+    /// What each argument is; none for a name that our table does not know.
+    pub(super) fn specs(&self) -> &'static [Argument] {
+        match self.row {
+            Some(row) if self.option.starts_with('+') => row.plus,
+            Some(row) => row.minus,
+            None => &[],
         }
+    }
+
+    /// The operation as somebody may write it.
+    pub(super) fn example(&self) -> String {
+        let name = self.signed_name();
+        if self.arity == 0 {
+            return name.to_owned();
+        }
+        let example = match self.row {
+            Some(row) if self.option.starts_with('+') && row.plus != row.minus => {
+                plus_example(row.name)
+            }
+            Some(row) => row.example,
+            None => "",
+        };
+        match example {
+            "" => format!("{name}{}", " ARGUMENT".repeat(self.arity)),
+            example => format!("{name} {example}"),
+        }
+    }
+}
+
+/// Arguments of a form with `+` that takes others than the one with `-`.
+fn plus_example(name: &str) -> &'static str {
+    match name {
+        "combine" => "sRGB",
+        "noise" => "Gaussian",
+        "profile" => "'*'",
+        "set" => "comment",
+        "blue-shift" | "strokewidth" => "1",
+        _ => "",
     }
 }
 
 /// An option without its sign.
 fn bare(option: &'static str) -> &'static str {
-    option.strip_prefix(['-', '+']).unwrap_or(option)
+    match option.strip_prefix(['-', '+']) {
+        None | Some("-") => option,
+        Some(name) => name,
+    }
 }
 
 /// Finds the row for a word: `resize`, `-resize`, `+repage`.
@@ -129,7 +186,12 @@ pub(super) fn find(word: &str) -> Result<&'static Entry> {
         return Err(invalid(unknown(word, &lower)));
     };
     if let Some(reason) = entry.refused {
-        return Err(invalid(format!("`{}` is refused: {reason}", entry.option)));
+        let instead = entry.instead.as_ref();
+        return Err(invalid(format!(
+            "`{}` is refused: {reason}{}",
+            entry.option,
+            instead.map_or_else(String::new, |instead| format!("; use {instead}"))
+        )));
     }
     Ok(entry)
 }
@@ -156,7 +218,8 @@ fn unknown(word: &str, lower: &str) -> String {
     let nearest = CATALOGUE
         .sorted
         .iter()
-        .filter(|entry| entry.refused.is_none())
+        // The distance to a long word is long, and costly to find.
+        .filter(|entry| entry.refused.is_none() && bare.len() < LONGEST_NAME)
         .map(|entry| {
             (
                 strsim::damerau_levenshtein(bare, entry.name()),
@@ -169,10 +232,14 @@ fn unknown(word: &str, lower: &str) -> String {
             format!("there is no operation `{word}`; did you mean `{name}`?")
         }
         _ => format!(
-            "there is no operation `{word}`; expected one of ImageMagick's, such as `resize 200x200`"
+            "there is no operation `{}`; expected one of ImageMagick's, such as `resize 200x200`",
+            super::argument::shorten(word)
         ),
     }
 }
+
+/// Longer words are no misspelt names.
+pub(super) const LONGEST_NAME: usize = 40;
 
 struct Catalogue {
     sorted: Vec<&'static Entry>,
@@ -181,188 +248,113 @@ struct Catalogue {
 
 /// Built once for the process, and kept: rows point into ImageMagick's static table.
 static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| {
-    let mut sorted: Vec<&'static Entry> = options::all()
-        .map(|raw| &*Box::leak(Box::new(entry(&raw))))
+    let rows: HashMap<_, _> = table::ROWS.iter().map(|row| (row.name, row)).collect();
+    let all: Vec<RawOption> = options::all().collect();
+    let usable: HashSet<_> = all
+        .iter()
+        .filter(|raw| refusal(raw, rows.get(bare(raw.option)).copied()).is_none())
+        .map(|raw| raw.option)
+        .collect();
+    let mut sorted: Vec<&'static Entry> = all
+        .iter()
+        .map(|raw| {
+            let row = rows.get(bare(raw.option)).copied();
+            &*Box::leak(Box::new(entry(raw, row, &usable)))
+        })
         .collect();
     sorted.sort_by_key(|entry| (entry.name(), entry.option));
     let by_option = sorted.iter().map(|entry| (entry.option, *entry)).collect();
     Catalogue { sorted, by_option }
 });
 
-fn entry(raw: &RawOption) -> Entry {
+fn entry(raw: &RawOption, row: Option<&'static Row>, usable: &HashSet<&str>) -> Entry {
+    let (refused, instead) = match refusal(raw, row) {
+        Some((reason, instead)) => (Some(reason), Some(instead.to_owned())),
+        None => (None, None),
+    };
+    // Of most names that lost a form there is the other one.
+    let other = raw.option.strip_prefix('+').map(|name| format!("-{name}"));
+    let instead = match instead {
+        Some(instead) if instead.is_empty() => other
+            .filter(|other| has(raw, flag::DEPRECATED) && usable.contains(other.as_str()))
+            .map(|other| format!("`{other}`")),
+        instead => instead,
+    };
     Entry {
         option: raw.option,
         arity: raw.arity,
-        kind: kind(raw),
-        refused: refusal(raw),
+        kind: row.map_or_else(|| kind(raw), |row| row.kind),
+        refused,
+        instead,
+        needs_image: has(raw, flag::SIMPLE_OPERATOR | flag::LIST_OPERATOR)
+            && !has(raw, flag::SETTING),
+        row,
     }
 }
 
+fn has(raw: &RawOption, bits: u32) -> bool {
+    raw.flags & bits != 0
+}
+
+/// The kind by ImageMagick's flags, for names that our table does not know.
 fn kind(raw: &RawOption) -> OperationKind {
-    let has = |bits| raw.flags & bits != 0;
-    if STACK.contains(&bare(raw.option)) {
-        OperationKind::Stack
-    } else if has(flag::LIST_OPERATOR) {
+    if has(raw, flag::LIST_OPERATOR) {
         OperationKind::ListOperator
-    } else if has(flag::SIMPLE_OPERATOR) {
+    } else if has(raw, flag::SIMPLE_OPERATOR) {
         OperationKind::Operator
-    } else if has(flag::SETTING) || raw.option == "-set" || raw.option == "+set" {
+    } else if has(raw, flag::SETTING) {
         OperationKind::Setting
     } else {
         OperationKind::Command
     }
 }
 
-fn refusal(raw: &RawOption) -> Option<&'static str> {
-    let has = |bits| raw.flags & bits != 0;
-    let name = bare(raw.option);
-    if has(flag::DEPRECATED) {
-        return Some("ImageMagick 7 no longer has this form; it has no code behind it");
+/// Why a form can't be used, and what to use instead.
+fn refusal(raw: &RawOption, row: Option<&'static Row>) -> Option<(&'static str, &'static str)> {
+    let form = if raw.option.starts_with('+') {
+        Forms::Plus
+    } else {
+        Forms::Minus
+    };
+    let ours = row.and_then(|row| {
+        row.refusals
+            .iter()
+            .find(|refusal| [form, Forms::Both].contains(&refusal.forms))
+    });
+    if let Some(refusal) = ours {
+        return Some((refusal.reason, refusal.instead));
     }
-    if has(flag::NON_MAGICK) {
-        return Some(
+    if has(raw, flag::DEPRECATED) {
+        return Some((
+            "ImageMagick 7 no longer has this form; it has no code behind it",
+            "",
+        ));
+    }
+    if has(raw, flag::NON_MAGICK) {
+        return Some((
             "it belongs to ImageMagick's other programs and has no effect on a conversion",
-        );
+            "",
+        ));
     }
-    if let Some((_, reason)) = REFUSED_OPTIONS
-        .iter()
-        .find(|(refused, _)| *refused == raw.option)
-        .or_else(|| REFUSED_NAMES.iter().find(|(refused, _)| *refused == name))
-    {
-        return Some(reason);
-    }
-    if has(flag::GENESIS | flag::SPECIAL) {
-        return Some("it steers the `magick` program, not a picture");
+    if has(raw, flag::GENESIS | flag::SPECIAL) {
+        return Some(("it steers the `magick` program, not a picture", ""));
     }
     None
 }
 
-/// Options of the stack of image lists, which ImageMagick's table does not tell from other options without images.
-const STACK: &[&str] = &[
-    "(",
-    ")",
-    "clone",
-    "delete",
-    "duplicate",
-    "insert",
-    "reverse",
-    "swap",
-];
-
-const READS_A_FILE: &str =
-    "it reads a file, and operations only see the images of their own action";
-const WRITES_A_FILE: &str =
-    "it writes a file; the result goes to `outfile`, and a second result is a second action";
-const PROCESS_WIDE: &str = "it changes the whole process, and other actions run beside this one";
-const PRINTS: &str = "it prints to the program's terminal, and a service has none";
-const SCRIPTS: &str = "it belongs to ImageMagick's scripts, not to a pipeline";
-const DRAWS_ON_SCREEN: &str = "it needs a screen, and a service has none";
-
-/// Refused in both forms.
-const REFUSED_NAMES: &[(&str, &str)] = &[
-    ("cache", PROCESS_WIDE),
-    ("concurrent", PROCESS_WIDE),
-    ("debug", PROCESS_WIDE),
-    ("display", DRAWS_ON_SCREEN),
-    ("limit", PROCESS_WIDE),
-    ("list", PRINTS),
-    ("log", PROCESS_WIDE),
-    ("monitor", PRINTS),
-    (
-        "ping",
-        "it leaves the pixels unread, and there would be nothing to convert",
-    ),
-    ("precision", PROCESS_WIDE),
-    ("process", "it runs code from a file"),
-    ("quiet", PROCESS_WIDE),
-    ("regard-warnings", PROCESS_WIDE),
-    ("sans", SCRIPTS),
-    ("sans0", SCRIPTS),
-    ("sans1", SCRIPTS),
-    ("sans2", SCRIPTS),
-    ("seed", PROCESS_WIDE),
-    ("synchronize", PROCESS_WIDE),
-    ("texture", READS_A_FILE),
-    ("version", PRINTS),
-    ("write", WRITES_A_FILE),
-    ("{", SCRIPTS),
-    ("}", SCRIPTS),
-];
-
-/// Refused in one form only: the other one reads nothing.
-const REFUSED_OPTIONS: &[(&str, &str)] = &[("--", SCRIPTS)];
-
-/// Arguments to show where one is missing or wrong. The rest show their place only.
-const EXAMPLES: &[(&str, &str)] = &[
-    ("annotate", "+10+10 'some text'"),
-    ("background", "white"),
-    ("blur", "0x2"),
-    ("border", "10x10"),
-    ("bordercolor", "white"),
-    ("brightness-contrast", "10x5"),
-    ("chop", "10x10+0+0"),
-    ("colors", "64"),
-    ("colorspace", "Gray"),
-    ("compose", "Over"),
-    ("crop", "300x200+10+10"),
-    ("define", "jpeg:extent=100kb"),
-    ("density", "300"),
-    ("depth", "8"),
-    ("distort", "Arc 60"),
-    ("draw", "'rectangle 10,10 50,50'"),
-    ("evaluate", "Multiply 0.5"),
-    ("extent", "200x200"),
-    ("fill", "red"),
-    ("filter", "Lanczos"),
-    ("font", "DejaVu-Sans"),
-    ("frame", "6x6+2+2"),
-    ("fuzz", "5%"),
-    ("gamma", "1.2"),
-    ("gaussian-blur", "0x2"),
-    ("gravity", "center"),
-    ("interlace", "Plane"),
-    ("level", "10%,90%"),
-    ("modulate", "100,120"),
-    ("morphology", "Dilate Disk:2"),
-    ("pointsize", "24"),
-    ("quality", "85"),
-    ("resample", "72"),
-    ("resize", "200x200"),
-    ("roll", "+10+10"),
-    ("rotate", "90"),
-    ("sample", "50%"),
-    ("sampling-factor", "4:2:0"),
-    ("scale", "50%"),
-    ("sepia-tone", "80%"),
-    ("set", "comment 'some text'"),
-    ("shadow", "80x3+5+5"),
-    ("sharpen", "0x1"),
-    ("shave", "10x10"),
-    ("splice", "10x10+0+0"),
-    ("stroke", "black"),
-    ("strokewidth", "2"),
-    ("swirl", "60"),
-    ("threshold", "50%"),
-    ("thumbnail", "200x200"),
-    ("type", "Grayscale"),
-    ("unsharp", "0x1"),
-    ("wave", "10x64"),
-];
-
+/// Names of ImageMagick's table that ours does not have, and the other way round.
 #[cfg(test)]
-pub(super) fn refused_names() -> impl Iterator<Item = &'static str> {
-    REFUSED_NAMES
-        .iter()
-        .chain(REFUSED_OPTIONS)
-        .map(|(name, _)| *name)
+pub(super) fn differences() -> Vec<String> {
+    let theirs: HashSet<_> = CATALOGUE.sorted.iter().map(|entry| entry.name()).collect();
+    let ours: HashSet<_> = table::ROWS.iter().map(|row| row.name).collect();
+    theirs
+        .symmetric_difference(&ours)
+        .map(|name| (*name).to_owned())
+        .collect()
 }
 
+/// All rows of the catalogue.
 #[cfg(test)]
-pub(super) fn has_example(name: &str) -> bool {
-    EXAMPLES.iter().any(|(option, _)| *option == name)
-}
-
-#[cfg(test)]
-pub(super) fn example(info: OperationInfo) -> String {
-    info.0.example()
+pub(super) fn entries() -> &'static [&'static Entry] {
+    &CATALOGUE.sorted
 }

@@ -2,18 +2,21 @@
 //!
 //! An operation string holds one or more of ImageMagick's [command-line options] as shell-like words. A leading `-` may
 //! be there or not, `+name` is ImageMagick's other form, and arguments follow as many as ImageMagick's own table says:
-//! `"resize 200x200"`, `"-gravity center -extent 200x200"`, `"+repage"`.
+//! `"resize 200x200"`, `"-gravity center -extent 200x200"`, `"+repage"`. A whole [command line](command_line) is one, too.
 //!
 //! [command-line options]: https://imagemagick.org/script/command-line-options.php
 
 mod argument;
 mod catalogue;
+mod command_line;
+mod table;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 use std::str::FromStr;
 
+pub use argument::ArgumentKind;
 pub use catalogue::{OperationInfo, OperationKind, operations};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -158,7 +161,11 @@ impl fmt::Display for Step {
 
 /// Parses one operation string into its steps.
 fn parse(operation: &str) -> Result<Vec<Step>> {
-    let mut words = split(operation)?.into_iter();
+    let words = split(operation)?;
+    if let Some(words) = command_line::rest(&words)? {
+        return command_line::parse(words);
+    }
+    let mut words = words.into_iter();
     let mut steps = Vec::new();
     while let Some(word) = words.next() {
         let entry = catalogue::find(&word)?;
@@ -218,27 +225,45 @@ fn take_arguments(entry: &Entry, words: &mut impl Iterator<Item = String>) -> Re
     Ok(arguments)
 }
 
-/// Parentheses must match over the whole pipeline: ImageMagick would silently drop images otherwise.
+/// Parentheses and braces must match over the whole pipeline: ImageMagick would silently drop images otherwise.
 fn check_parentheses(steps: &[Step]) -> Result<()> {
-    let mut open = 0_usize;
+    const EXAMPLE: &str = "( +clone -negate ) -append";
+    let mut open = Vec::new();
     for step in steps {
-        match step.option {
-            "(" => open += 1,
-            ")" if open == 0 => {
-                return Err(invalid(
-                    "`)` closes a parenthesis that was not opened; expected a `(` before it, as in `( +clone -negate ) -append`",
-                ));
+        let (opening, name, example) = match step.option {
+            "(" | "{" => {
+                open.push(step.option);
+                continue;
             }
-            ")" => open -= 1,
-            _ => {}
+            ")" => ("(", "parenthesis", EXAMPLE),
+            "}" => ("{", "brace", "{ -fill red -colorize 50% }"),
+            _ => continue,
+        };
+        match open.pop() {
+            Some(last) if last == opening => {}
+            Some(last) => {
+                return Err(invalid(format!(
+                    "`{}` comes before the `{last}` that was opened last is closed; expected them to close in the order `( {{ }} )`",
+                    step.option
+                )));
+            }
+            None => {
+                return Err(invalid(format!(
+                    "`{}` closes a {name} that was not opened; expected a `{opening}` before it, as in `{example}`",
+                    step.option
+                )));
+            }
         }
     }
-    if open > 0 {
-        return Err(invalid(
-            "`(` is not closed; expected a `)` after it, as in `( +clone -negate ) -append`",
-        ));
+    match open.pop() {
+        Some("{") => Err(invalid(
+            "`{` is not closed; expected a `}` after it, as in `{ -fill red -colorize 50% }`",
+        )),
+        Some(_) => Err(invalid(format!(
+            "`(` is not closed; expected a `)` after it, as in `{EXAMPLE}`"
+        ))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn invalid(message: impl Into<String>) -> Error {

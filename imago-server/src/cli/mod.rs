@@ -1,6 +1,7 @@
 //! The command line: what can be said on it, and the commands that need no server.
 
 mod convert;
+mod formats;
 mod operations;
 
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::{Config, ConfigError};
 
 pub use convert::{Convert, convert};
+pub use formats::{Formats, formats};
 pub use operations::operations;
 
 /// Converts images that lie in object stores with ImageMagick, in batches, over a REST API.
@@ -36,6 +38,8 @@ pub enum Command {
     Convert(Convert),
     /// List the operations that can be used, and those that are refused with the reason
     Operations,
+    /// List the image formats that are read and written
+    Formats(Formats),
 }
 
 /// Settings from the environment and the command line: each that is given goes over the configuration file's.
@@ -77,6 +81,9 @@ pub struct Settings {
     /// How large a request's body may be [default: 8MiB]
     #[arg(long, env = "IMAGO_LIMITS_BODY", value_name = "SIZE")]
     limits_body: Option<ByteSize>,
+    /// How large an image may be that is itself a request's body [default: 64MiB]
+    #[arg(long, env = "IMAGO_LIMITS_IMAGE", value_name = "SIZE")]
+    limits_image: Option<ByteSize>,
     /// How many jobs may wait; a further one is answered 429 [default: 10000]
     #[arg(long, env = "IMAGO_LIMITS_QUEUE", value_name = "N")]
     limits_queue: Option<usize>,
@@ -126,6 +133,7 @@ impl Settings {
         set(&mut config.http_private, self.http_private);
         set(&mut config.limits.actions, self.limits_actions);
         set(&mut config.limits.body, self.limits_body);
+        set(&mut config.limits.image, self.limits_image);
         set(&mut config.limits.queue, self.limits_queue);
         set(&mut config.limits.connections, self.limits_connections);
         set(&mut config.limits.timeout, self.limits_timeout);
@@ -228,7 +236,7 @@ mod tests {
     #[test]
     fn every_flag_sets_its_member() {
         let words = "--listen [::1]:9 --data /d --cache-size 1KiB --http-private --limits-actions 1 --limits-body 2KB \
-                     --limits-queue 3 --limits-connections 4 --limits-timeout 5s --limits-max-timeout 6s \
+                     --limits-image 3KB --limits-queue 3 --limits-connections 4 --limits-timeout 5s --limits-max-timeout 6s \
                      --limits-header-timeout 7s --limits-body-timeout 8s --jobs-keep 9s --shutdown-grace 10s";
         let words: Vec<_> = words.split_whitespace().collect();
         let config = settings(&words).into_config(|_| None).unwrap();
@@ -243,6 +251,7 @@ mod tests {
         expected.limits = crate::config::Limits {
             actions: 1,
             body: ByteSize(2000),
+            image: ByteSize(3000),
             queue: 3,
             connections: 4,
             timeout: seconds(5),
@@ -277,6 +286,10 @@ mod tests {
             (
                 "--limits-body",
                 config.limits.body.display().iec().to_string(),
+            ),
+            (
+                "--limits-image",
+                config.limits.image.display().iec().to_string(),
             ),
             ("--limits-queue", config.limits.queue.to_string()),
             (

@@ -14,20 +14,20 @@ use super::problem::Problem;
 const LINGER: Duration = Duration::from_secs(5);
 const LINGER_BYTES: usize = 64 << 20;
 
+/// How large a body may be, how long it may take, and what an error answer says of that.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    pub(crate) bytes: u64,
+    /// The setting of `bytes`.
+    pub(crate) setting: &'static str,
+    /// What to do about a body that is too large.
+    pub(crate) advice: &'static str,
+    pub(crate) time: Duration,
+}
+
 /// Refuses a body that is not JSON by its headers. A body without `Content-Type` passes: what it is shows in parsing.
 pub(crate) fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
-    let unsupported = |detail| Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail);
-    if let Some(coding) = headers.get(CONTENT_ENCODING)
-        && !coding.as_bytes().eq_ignore_ascii_case(b"identity")
-    {
-        let detail = format!(
-            "the body must come without `Content-Encoding`, got `{}`",
-            shown(coding)
-        );
-        return Err(
-            unsupported(detail).with_header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
-        );
-    }
+    expect_plain(headers)?;
     match headers.get(CONTENT_TYPE) {
         Some(value) if !is_json(value) => Err(unsupported(format!(
             "the body must be `Content-Type: application/json`, got `{}`",
@@ -35,6 +35,51 @@ pub(crate) fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
         ))),
         _ => Ok(()),
     }
+}
+
+/// Refuses a body that is no image by its headers. What it is shows in its bytes: any type of images will do, or none.
+pub(crate) fn expect_image(headers: &HeaderMap) -> Result<(), Problem> {
+    expect_plain(headers)?;
+    match headers.get(CONTENT_TYPE) {
+        Some(value) if !is_image(value) => Err(unsupported(format!(
+            "the body must be an image, `Content-Type: image/…` or `application/octet-stream`, got `{}`",
+            shown(value)
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a body that is compressed for its transport.
+fn expect_plain(headers: &HeaderMap) -> Result<(), Problem> {
+    match headers.get(CONTENT_ENCODING) {
+        Some(coding) if !coding.as_bytes().eq_ignore_ascii_case(b"identity") => {
+            let detail = format!(
+                "the body must come without `Content-Encoding`, got `{}`",
+                shown(coding)
+            );
+            let identity = HeaderValue::from_static("identity");
+            Err(unsupported(detail).with_header(ACCEPT_ENCODING, identity))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn unsupported(detail: String) -> Problem {
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
+}
+
+/// Whether the media type is one that images have.
+fn is_image(value: &HeaderValue) -> bool {
+    const OTHERS: [&str; 5] = [
+        "application/dicom",
+        "application/eps",
+        "application/octet-stream",
+        "application/pdf",
+        "application/postscript",
+    ];
+    let essence = value.to_str().unwrap_or_default().split(';').next();
+    let essence = essence.unwrap_or_default().trim().to_ascii_lowercase();
+    essence.starts_with("image/") || OTHERS.contains(&essence.as_str())
 }
 
 /// Whether the media type is JSON in UTF-8.
@@ -63,16 +108,15 @@ fn shown(value: &HeaderValue) -> String {
         .collect()
 }
 
-/// Reads a body of up to `limit` bytes that comes within `time`.
-pub(crate) async fn read(
-    body: &mut Incoming,
-    limit: u64,
-    time: Duration,
-) -> Result<Bytes, Problem> {
+/// Reads a body within these bounds.
+pub(crate) async fn read(body: &mut Incoming, bounds: Bounds) -> Result<Bytes, Problem> {
+    let limit = bounds.bytes;
     let too_large = || {
         let detail = format!(
-            "the body is larger than {} (`limits.body`); send fewer actions at once",
-            bytesize::ByteSize(limit).display().iec()
+            "the body is larger than {} (`{}`); {}",
+            bytesize::ByteSize(limit).display().iec(),
+            bounds.setting,
+            bounds.advice
         );
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
     };
@@ -80,7 +124,7 @@ pub(crate) async fn read(
         return Err(too_large());
     }
     let limited = Limited::new(body, usize::try_from(limit).unwrap_or(usize::MAX));
-    match tokio::time::timeout(time, limited.collect()).await {
+    match tokio::time::timeout(bounds.time, limited.collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(error)) => {
@@ -90,7 +134,7 @@ pub(crate) async fn read(
         Err(_) => {
             let detail = format!(
                 "the body did not arrive within {} (`limits.body-timeout`)",
-                humantime::format_duration(time)
+                humantime::format_duration(bounds.time)
             );
             Err(Problem::new(StatusCode::REQUEST_TIMEOUT, detail))
         }
@@ -112,6 +156,23 @@ pub(crate) fn discard(body: Incoming) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn media_types_of_images() {
+        for (value, expected) in [
+            ("image/png", true),
+            ("Image/X-Anything; a=b", true),
+            ("application/octet-stream", true),
+            ("application/pdf", true),
+            ("application/json", false),
+            ("application/x-www-form-urlencoded", false),
+            ("images/png", false),
+            ("", false),
+        ] {
+            let header = HeaderValue::from_static(value);
+            assert_eq!(is_image(&header), expected, "{value}");
+        }
+    }
 
     #[test]
     fn media_types() {

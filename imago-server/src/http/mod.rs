@@ -4,7 +4,9 @@
 
 mod body;
 mod connections;
+mod formats;
 mod health;
+mod identify;
 mod problem;
 mod router;
 mod service;
@@ -18,6 +20,7 @@ use hyper::{Response, StatusCode};
 use serde::Serialize;
 
 pub(crate) use connections::run;
+pub(crate) use formats::document as formats_document;
 
 /// What handlers give: a body that is known as a whole.
 type Answer = Response<Full<Bytes>>;

@@ -10,6 +10,10 @@ pub(super) enum Resource {
     Work,
     /// `/api/v1/work/{id}`
     Job,
+    /// `/api/v1/identify`
+    Identify,
+    /// `/api/v1/formats`
+    Formats,
     /// `/healthz`
     Health,
     /// `/readyz`
@@ -20,8 +24,8 @@ impl Resource {
     /// The methods that the resource has, as `Allow` lists them.
     pub(super) const fn allow(self) -> &'static str {
         match self {
-            Self::Work => "POST",
-            Self::Job | Self::Health | Self::Ready => "GET, HEAD",
+            Self::Work | Self::Identify => "POST",
+            Self::Formats | Self::Job | Self::Health | Self::Ready => "GET, HEAD",
         }
     }
 
@@ -43,6 +47,8 @@ impl Routes {
         for (path, resource) in [
             ("/api/v1/work", Resource::Work),
             ("/api/v1/work/{id}", Resource::Job),
+            ("/api/v1/identify", Resource::Identify),
+            ("/api/v1/formats", Resource::Formats),
             ("/healthz", Resource::Health),
             ("/readyz", Resource::Ready),
         ] {
@@ -77,6 +83,8 @@ mod tests {
         for (path, expected) in [
             ("/api/v1/work", Some((Resource::Work, ""))),
             ("/api/v1/work/abc", Some((Resource::Job, "abc"))),
+            ("/api/v1/identify", Some((Resource::Identify, ""))),
+            ("/api/v1/formats", Some((Resource::Formats, ""))),
             ("/healthz", Some((Resource::Health, ""))),
             ("/readyz", Some((Resource::Ready, ""))),
             ("/api/v1/work/", None),
@@ -101,6 +109,8 @@ mod tests {
             (Resource::Job, "GET", true),
             (Resource::Job, "HEAD", true),
             (Resource::Job, "DELETE", false),
+            (Resource::Identify, "POST", true),
+            (Resource::Formats, "GET", true),
             (Resource::Health, "HEAD", true),
             (Resource::Health, "OPTIONS", false),
             (Resource::Ready, "get", false),

@@ -41,7 +41,13 @@ pub(super) async fn submit(
     }
     body::expect_json(&parts.headers)?;
     let limits = &app.config.limits;
-    let bytes = body::read(incoming, limits.body.as_u64(), limits.body_timeout).await?;
+    let bounds = body::Bounds {
+        bytes: limits.body.as_u64(),
+        setting: "limits.body",
+        advice: "send fewer actions at once",
+        time: limits.body_timeout,
+    };
+    let bytes = body::read(incoming, bounds).await?;
     let submission = {
         let (app, id) = (Arc::clone(app), REQUEST_ID.get());
         let read = move || submission::read(&bytes, &app.config.limits, &*app.runner);

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use imago_core::{Converter, Error};
+use bytes::Bytes;
+use imago_core::{Converter, Error, Identity};
 
 use super::{ActionResult, ActionSpec, Milliseconds, Success};
 
@@ -18,6 +19,9 @@ pub trait Runner: Send + Sync + 'static {
 
     /// Fetches, converts, stores. The source is seen as it was at `accepted` or later.
     async fn run(&self, action: &ActionSpec, accepted: Instant) -> Result<Success, Error>;
+
+    /// Says what an image is.
+    async fn identify(&self, image: Bytes) -> Result<Identity, Error>;
 
     /// How many conversions can run at the same time.
     fn threads(&self) -> usize;
@@ -53,6 +57,10 @@ impl Runner for Converter {
             output: outcome.output,
             mimetype: outcome.mimetype,
         })
+    }
+
+    async fn identify(&self, image: Bytes) -> Result<Identity, Error> {
+        Self::identify(self, image).await
     }
 
     fn threads(&self) -> usize {

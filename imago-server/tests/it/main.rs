@@ -7,6 +7,7 @@ mod convert;
 mod drain;
 mod end_to_end;
 mod follow;
+mod identify;
 mod jobs;
 mod process;
 mod program;

@@ -12,7 +12,7 @@ use hyper::{HeaderMap, Method, Request};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use imago_core::{Error, ErrorKind};
+use imago_core::{Error, ErrorKind, Identity};
 use imago_server::App;
 use imago_server::config::Config;
 use imago_server::job::runner::Runner;
@@ -335,6 +335,11 @@ impl Runner for Stage {
             output: "a warning".to_owned(),
             mimetype: "image/jpeg".to_owned(),
         })
+    }
+
+    async fn identify(&self, image: Bytes) -> Result<Identity, Error> {
+        let converter = imago_core::Converter::builder().build().await?;
+        converter.identify(image).await
     }
 
     /// So that four actions run at once.

@@ -14,6 +14,7 @@ use super::{policy, runtime};
 )]
 pub(crate) struct RawFormat {
     pub(crate) name: String,
+    pub(crate) description: String,
     /// As ImageMagick registers it, which it does for few formats.
     pub(crate) mime_type: Option<String>,
     /// Whether it is built in and may be read.
@@ -25,7 +26,7 @@ pub(crate) struct RawFormat {
     /// Whether it is coded in memory; others go through a temporary file of ImageMagick's.
     pub(crate) in_memory: bool,
     /// The module that reads it, shared by formats that look alike.
-    module: String,
+    pub(crate) module: String,
     /// Whether a file's name tells it from the others of its module.
     by_extension: bool,
 }
@@ -54,6 +55,12 @@ pub(crate) fn names() -> Vec<String> {
     names
 }
 
+/// All formats that the library has.
+pub(crate) fn all() -> Vec<RawFormat> {
+    runtime::start();
+    names().iter().filter_map(|name| find(name)).collect()
+}
+
 /// Looks up a format by ImageMagick's name, which is also what its file names end in.
 pub(crate) fn find(name: &str) -> Option<RawFormat> {
     runtime::start();
@@ -77,6 +84,8 @@ pub(crate) fn find(name: &str) -> Option<RawFormat> {
         )
     };
     // SAFETY: as above.
+    let description = runtime::lossy(unsafe { im::GetMagickDescription(info) });
+    // SAFETY: as above.
     let (decoder, encoder) = unsafe { (im::GetImageDecoder(info), im::GetImageEncoder(info)) };
     // SAFETY: as above.
     let (adjoin, blob, by_extension) = unsafe {
@@ -95,12 +104,30 @@ pub(crate) fn find(name: &str) -> Option<RawFormat> {
         by_extension: by_extension == yes,
         mime_type: Some(mime_type).filter(|mime_type| !mime_type.is_empty()),
         module,
+        description,
         name,
     })
 }
 
 /// Formats whose bytes begin with nothing that tells them: for these alone the name is believed.
 const WITHOUT_SIGNATURE: &[&str] = &["ICB", "TGA", "VDA", "VST", "WBMP"];
+
+/// An icon or a cursor, whose signature is too plain for ImageMagick: a count of images must follow, each of them with
+/// a reserved byte.
+fn icon(bytes: &[u8]) -> Option<&'static str> {
+    let name = match bytes.get(..4)? {
+        [0, 0, 1, 0] => "ICO",
+        [0, 0, 2, 0] => "CUR",
+        _ => return None,
+    };
+    let count = usize::from(u16::from_le_bytes([*bytes.get(4)?, *bytes.get(5)?]));
+    let entries = bytes.get(6..6 + 16 * count)?;
+    // Reserved: zero, and 255 where .NET wrote it.
+    let reserved = entries
+        .chunks_exact(16)
+        .all(|entry| matches!(entry[3], 0 | 255));
+    (count > 0 && reserved).then_some(name)
+}
 
 /// Which format some bytes are in.
 ///
@@ -113,6 +140,9 @@ pub(crate) fn sniff(bytes: &[u8], extension: Option<&str>) -> Option<RawFormat> 
     let magic = unsafe { im::GetMagicInfo(bytes.as_ptr(), bytes.len(), exception.as_ptr()) };
     let named = extension.and_then(find);
     if magic.is_null() {
+        if let Some(name) = icon(bytes) {
+            return find(name);
+        }
         return named.filter(|format| WITHOUT_SIGNATURE.contains(&format.name.as_str()));
     }
     // SAFETY: not null; an entry lives as long as the library, and its name is a C string.

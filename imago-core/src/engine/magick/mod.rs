@@ -8,6 +8,7 @@
 )]
 
 pub(crate) mod formats;
+mod identify;
 mod named_file;
 pub(crate) mod options;
 mod policy;
@@ -20,6 +21,7 @@ mod wand;
 
 use magick_rust::bindings::ExceptionType;
 
+pub(crate) use identify::identify;
 pub(crate) use runtime::set_limits;
 use source::Source;
 use text::Output;

@@ -5,7 +5,7 @@ use magick_rust::bindings::ExceptionType;
 use super::formats::{self, RawFormat};
 use super::wand::{Complaint, Wand};
 use super::{kind, named_file, text};
-use crate::engine::{Input, svg};
+use crate::engine::{Input, shown, svg};
 use crate::error::{Error, ErrorKind, Result};
 use crate::operation::Step;
 
@@ -97,18 +97,26 @@ impl<'a> Source<'a> {
         }
     }
 
-    fn damaged(&self, complaint: Option<&Complaint>) -> Error {
+    /// Its bytes and their format, if it is an object.
+    pub(super) fn object(&self) -> Option<(&'a [u8], &RawFormat)> {
+        match self {
+            Self::Object { bytes, format, .. } => Some((bytes, format)),
+            Self::Generated(_) => None,
+        }
+    }
+
+    pub(super) fn damaged(&self, complaint: Option<&Complaint>) -> Error {
         let why = complaint.map_or("it holds no image", |complaint| complaint.text.as_str());
         let message = match self {
             Self::Object { format, .. } => {
-                format!("it is a damaged {} image: {why}", shown(format))
+                format!("it is a damaged {} image: {why}", shown(&format.name))
             }
             Self::Generated(generator) => format!("`{generator}` makes no image: {why}"),
         };
         Error::new(ErrorKind::BadImage, message)
     }
 
-    fn error(&self, complaint: &Complaint) -> Error {
+    pub(super) fn error(&self, complaint: &Complaint) -> Error {
         if let Self::Object {
             selector: Some(selector),
             ..
@@ -126,19 +134,11 @@ impl<'a> Source<'a> {
                 kind,
                 format!(
                     "the {} image can't be read: {}",
-                    shown(format),
+                    shown(&format.name),
                     complaint.text
                 ),
             ),
         }
-    }
-}
-
-/// The name that users know a format by.
-fn shown(format: &RawFormat) -> &str {
-    match format.name.as_str() {
-        "RSVG" => "SVG",
-        name => name,
     }
 }
 

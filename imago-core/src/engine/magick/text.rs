@@ -190,7 +190,7 @@ fn copy(field: &mut [c_char], text: &CStr) {
 }
 
 /// The images of a wand, in order. The wand must be left alone while they are gone through.
-fn images(wand: &Wand<'_>) -> impl Iterator<Item = *mut im::Image> + use<> {
+pub(super) fn images(wand: &Wand<'_>) -> impl Iterator<Item = *mut im::Image> + use<> {
     let first = wand.first_image();
     let next = |image: &*mut im::Image| {
         // SAFETY: the image is in the wand's list, of which this is the next or, behind the last, null.

@@ -216,7 +216,7 @@ impl<'a> Wand<'a> {
     }
 
     /// Sets or, with `""`, clears the format that the next bytes are read or written in.
-    fn set_format(&mut self, format: &str) {
+    pub(super) fn set_format(&mut self, format: &str) {
         let format = c_string(format);
         // SAFETY: the wand is live, and the call copies the name.
         unsafe { im::MagickSetFormat(self.as_wand(), format.as_ptr()) };
@@ -229,7 +229,10 @@ impl<'a> Wand<'a> {
     }
 
     /// Takes what the last call left: an error, or the warning it got by with.
-    fn complaint(&mut self, status: im::MagickBooleanType) -> Result<Option<Complaint>, Complaint> {
+    pub(super) fn complaint(
+        &mut self,
+        status: im::MagickBooleanType,
+    ) -> Result<Option<Complaint>, Complaint> {
         let mut severity = im::ExceptionType::UndefinedException;
         // SAFETY: the wand is live; the text returned is null or a C string that is ours.
         let text = unsafe { im::MagickGetException(self.as_wand(), &raw mut severity) };
