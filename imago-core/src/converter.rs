@@ -397,8 +397,10 @@ impl Converter {
         let started = Instant::now();
         let mut files = Vec::with_capacity(converted.files.len());
         let (mut bytes, mut e_tag) = (0, None);
+        // One image alone is numbered only where `outfile` has a place for the number, as by `magick`.
+        let numbered = converted.files.len() > 1 || plan.target.is_numbered();
         for file in converted.files {
-            let url = plan.target.url(file.scene)?;
+            let url = plan.target.url(file.scene.filter(|_| numbered))?;
             let location = Location::parse(&url)?;
             bytes += file.bytes.len() as u64;
             let stored = self

@@ -9,8 +9,8 @@ use testkit::images;
 use crate::case::{Case, Tolerance};
 use crate::oracle;
 
-/// What is compared of each frame: a name, and the escape of ImageMagick's that tells it.
-const FIELDS: &[(&str, &str)] = &[
+/// What is compared of each frame: a name, and the escape of ImageMagick's that tells it. Statistics are the last ones.
+const WITH_STATISTICS: &[(&str, &str)] = &[
     ("format", "%m"),
     ("pixels", "%#"),
     ("size", "%wx%h"),
@@ -36,6 +36,9 @@ const FIELDS: &[(&str, &str)] = &[
     ("deviation", "%[standard-deviation]"),
 ];
 
+/// All but the statistics.
+const FIELDS: &[(&str, &str)] = WITH_STATISTICS.split_at(WITH_STATISTICS.len() - 2).0;
+
 /// Fields that follow from the pixels, and differ where those may.
 const OF_PIXELS: &[&str] = &["pixels", "type", "mean", "deviation"];
 
@@ -45,27 +48,60 @@ pub(crate) type Described = HashMap<(usize, String), Vec<Frame>>;
 /// The fields of one frame.
 type Frame = Vec<String>;
 
-/// Describes all files below a folder of results, with one process. Files that can't be read are left out.
-pub(crate) fn describe(results: &Path) -> Described {
-    let mut files: Vec<PathBuf> = Vec::new();
-    for folder in list(results) {
-        let case = results.join(&folder);
-        files.extend(list(&case).iter().map(|file| Path::new(&folder).join(file)));
+/// A file of results: the case's place in the list, and the file's name.
+pub(crate) type File = (usize, String);
+
+/// The files that both sides have, and whose bytes differ: dates, for example, are in most of them.
+pub(crate) fn to_describe(ours: &Path, theirs: &Path) -> Vec<File> {
+    let mut files = Vec::new();
+    for folder in list(ours) {
+        let case = folder.parse().expect("folders are named by numbers");
+        for file in list(&ours.join(&folder)) {
+            let read = |side: &Path| std::fs::read(side.join(&folder).join(&file)).ok();
+            if read(theirs).is_some_and(|theirs| read(ours) != Some(theirs)) {
+                files.push((case, file));
+            }
+        }
     }
+    files
+}
+
+/// Describes files below a folder of results. Those that can't be read are left out.
+///
+/// Statistics, which take long, are told only of cases that compare them.
+pub(crate) fn describe(results: &Path, cases: &[&Case], files: &[File]) -> Described {
+    let of_statistics =
+        |(case, _): &&File| matches!(cases[*case].tolerance, Tolerance::Statistics(_));
+    let (slow, quick): (Vec<&File>, Vec<&File>) = files.iter().partition(of_statistics);
+    let mut described = Described::new();
+    for (files, fields) in [(quick, FIELDS), (slow, WITH_STATISTICS)] {
+        if !files.is_empty() {
+            describe_fields(results, &files, fields, &mut described);
+        }
+    }
+    described
+}
+
+/// Describes files with one process.
+fn describe_fields(
+    results: &Path,
+    files: &[&File],
+    fields: &[(&str, &str)],
+    described: &mut Described,
+) {
     let mut format = "%d/%f".to_owned();
-    for (_, escape) in FIELDS {
+    for (_, escape) in fields {
         format.push('\t');
         format.push_str(escape);
     }
     format.push('\n');
     let output = images::command()
         .args(["identify", "-quiet", "-format", &format])
-        .args(&files)
+        .args(files.iter().map(|(case, file)| format!("{case}/{file}")))
         .current_dir(results)
         .stdin(Stdio::null())
         .output()
         .expect("`magick` can be started");
-    let mut described = Described::new();
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         let mut values = line.split('\t');
         let Some((case, file)) = values.next().and_then(|file| file.split_once('/')) else {
@@ -75,7 +111,6 @@ pub(crate) fn describe(results: &Path) -> Described {
         let frames = described.entry((case, file.to_owned())).or_default();
         frames.push(values.map(str::to_owned).collect());
     }
-    described
 }
 
 /// The names in a folder, sorted; none if there is no such folder.
@@ -147,7 +182,7 @@ fn of_frames(case: &Case, ours: &[Frame], theirs: &[Frame], paths: &[PathBuf; 2]
     }
     let mut differences = Vec::new();
     for (number, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
-        let fields = FIELDS.iter().zip(ours.iter().zip(theirs));
+        let fields = WITH_STATISTICS.iter().zip(ours.iter().zip(theirs));
         for ((field, _), (ours, theirs)) in fields {
             let may_differ = case.ignored.iter().any(|ignored| ignored == field)
                 || match case.tolerance {

@@ -56,8 +56,8 @@ fn every_case_is_as_magick_does_it() {
         wrong.len(),
         wrong.join("\n")
     );
-    if all {
-        report::check(&verdicts);
+    if all && let Some(note) = report::check(&verdicts) {
+        println!("{note}");
     }
 }
 
@@ -80,9 +80,10 @@ fn run(cases: Vec<Case>) -> Vec<Verdict> {
         let converted = runtime.block_on(convert(&to_run, &inputs, &ours));
         (converted, judge.join().expect("the oracle does not panic"))
     });
+    let files = compare::to_describe(&ours, &theirs);
     let [imago, magick] = std::thread::scope(|scope| {
         [&ours, &theirs]
-            .map(|folder| scope.spawn(|| compare::describe(folder)))
+            .map(|folder| scope.spawn(|| compare::describe(folder, &to_run, &files)))
             .map(|side| side.join().expect("results can be described"))
     });
     let imago = Side {

@@ -26,20 +26,21 @@ pub(crate) fn gaps(verdicts: &[Verdict]) -> Vec<String> {
 
 /// Checks that the document says what this run found; with `IMAGO_WRITE_DOCS=1` writes it.
 ///
-/// The table of operations is ImageMagick's, so another version's document is let be.
-pub(crate) fn check(verdicts: &[Verdict]) {
+/// The table of operations is ImageMagick's, so another version's document is let be, which is told.
+pub(crate) fn check(verdicts: &[Verdict]) -> Option<String> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/conformance.md");
     let document = document(verdicts);
     if std::env::var_os("IMAGO_WRITE_DOCS").is_some() {
         std::fs::create_dir_all(file.with_file_name("")).expect("`docs` can be created");
         std::fs::write(&file, document).expect("the document can be written");
-        return;
+        return None;
     }
     let there = std::fs::read_to_string(&file).unwrap_or_default();
     let version = version();
     if there.contains("ImageMagick 7") && !there.contains(&format!("{version}.")) {
-        println!("docs/conformance.md is of another version than {version}, and was not checked");
-        return;
+        return Some(format!(
+            "docs/conformance.md is of another version than {version}, and was not checked"
+        ));
     }
     let differing = there
         .lines()
@@ -49,6 +50,7 @@ pub(crate) fn check(verdicts: &[Verdict]) {
         there == document,
         "docs/conformance.md is stale; `make docs` writes it anew; first difference: {differing:?}"
     );
+    None
 }
 
 fn document(verdicts: &[Verdict]) -> String {
@@ -137,7 +139,7 @@ fn result(verdicts: &[&Verdict]) -> String {
     let reasons = reasons.into_iter().collect::<Vec<_>>().join("; ");
     match (equal, others.len()) {
         (_, 0) => "equal".to_owned(),
-        (0, _) => format!("not equal: {reasons}"),
+        (0, _) => format!("{}: {reasons}", compared(&others[0].case)),
         (equal, _) => format!("equal in {equal}; otherwise: {reasons}"),
     }
 }
