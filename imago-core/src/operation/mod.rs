@@ -62,6 +62,11 @@ impl Pipeline {
         Err(errors)
     }
 
+    /// The steps in canonical form, each an operation string: `-resize 200x200`.
+    pub fn operations(&self) -> impl ExactSizeIterator<Item = String> {
+        self.steps.iter().map(Step::to_string)
+    }
+
     pub(crate) fn steps(&self) -> &[Step] {
         &self.steps
     }

@@ -5,6 +5,7 @@
 mod body;
 mod connections;
 mod health;
+mod operations;
 mod problem;
 mod router;
 mod service;

@@ -10,6 +10,8 @@ pub(super) enum Resource {
     Work,
     /// `/api/v1/work/{id}`
     Job,
+    /// `/api/v1/operations`
+    Operations,
     /// `/healthz`
     Health,
     /// `/readyz`
@@ -21,7 +23,7 @@ impl Resource {
     pub(super) const fn allow(self) -> &'static str {
         match self {
             Self::Work => "POST",
-            Self::Job | Self::Health | Self::Ready => "GET, HEAD",
+            Self::Job | Self::Operations | Self::Health | Self::Ready => "GET, HEAD",
         }
     }
 
@@ -43,6 +45,7 @@ impl Routes {
         for (path, resource) in [
             ("/api/v1/work", Resource::Work),
             ("/api/v1/work/{id}", Resource::Job),
+            ("/api/v1/operations", Resource::Operations),
             ("/healthz", Resource::Health),
             ("/readyz", Resource::Ready),
         ] {
@@ -77,6 +80,7 @@ mod tests {
         for (path, expected) in [
             ("/api/v1/work", Some((Resource::Work, ""))),
             ("/api/v1/work/abc", Some((Resource::Job, "abc"))),
+            ("/api/v1/operations", Some((Resource::Operations, ""))),
             ("/healthz", Some((Resource::Health, ""))),
             ("/readyz", Some((Resource::Ready, ""))),
             ("/api/v1/work/", None),

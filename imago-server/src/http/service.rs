@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::problem::Problem;
 use super::router::{Resource, Routes};
-use super::{Answer, body, health, work};
+use super::{Answer, body, health, operations, work};
 use crate::app::App;
 use crate::logging::REQUEST_ID;
 
@@ -80,6 +80,7 @@ impl Service {
         match resource {
             Resource::Work => work::submit(&self.app, parts, body).await,
             Resource::Job => work::follow(&self.app, parts, id).await,
+            Resource::Operations => Ok(operations::list()),
             Resource::Health => Ok(health::health()),
             Resource::Ready => health::ready(&self.app).await,
         }
