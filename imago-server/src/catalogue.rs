@@ -122,7 +122,13 @@ pub(crate) fn markdown() -> String {
                 let row = rows
                     .entry(info.name())
                     .or_insert_with(|| (Vec::new(), info.summary(), info.example()));
-                row.0.push(code(info.option()));
+                // The form with `-` is what people look for: it comes first, and its example is shown.
+                if info.option().starts_with('-') {
+                    row.0.insert(0, code(info.option()));
+                    row.2 = info.example();
+                } else {
+                    row.0.push(code(info.option()));
+                }
             }
         }
         if rows.is_empty() {
