@@ -42,6 +42,10 @@ check: deps ## formatting, lints, documentation, and rules that no lint knows
 bench: deps ## measure, beside the `magick` command
 	$(CARGO) bench -p imago-benches
 
+.PHONY: docs
+docs: deps ## write the pages that are generated: docs/operations.md
+	IMAGO_WRITE_DOCS=1 $(CARGO) test -p imago-server --lib docs_are_fresh
+
 .PHONY: deps
 deps: ## install ImageMagick 7 where it is missing
 	scripts/install-imagemagick.sh

@@ -60,6 +60,7 @@ const CHAINS: &[&str] = &[
     "( +clone -negate ) +append",
     "( +clone -resize 50% ) -gravity center -composite",
     "( +clone -flip ) -append resize 100x100",
+    "fill blue { fill red colorize 30 } colorize 20",
     "set comment 'made by a test' quality 60",
     "-fx 'u*0.5+0.25'",
     "-crop '%[fx:w/2]x%[fx:h/2]+3+3' +repage",

@@ -1,5 +1,6 @@
 //! The command line: what can be said on it, and the commands that need no server.
 
+mod check;
 mod convert;
 mod formats;
 mod operations;
@@ -13,9 +14,10 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError};
 
+pub use check::{Check, check};
 pub use convert::{Convert, convert};
 pub use formats::{Formats, formats};
-pub use operations::operations;
+pub use operations::{Operations, operations};
 
 /// Converts images that lie in object stores with ImageMagick, in batches, over a REST API.
 #[derive(Debug, Parser)]
@@ -37,7 +39,9 @@ pub enum Command {
     /// Convert one image, without a server
     Convert(Convert),
     /// List the operations that can be used, and those that are refused with the reason
-    Operations,
+    Operations(Operations),
+    /// Say what operations would do, or everything that is wrong with them
+    Check(Check),
     /// List the image formats that are read and written
     Formats(Formats),
 }
