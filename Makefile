@@ -38,6 +38,10 @@ check: deps ## formatting, lints, documentation, and rules that no lint knows
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --document-private-items
 	scripts/check-rules.sh
 
+.PHONY: docs
+docs: deps ## write docs/ anew, from what is so
+	IMAGO_WRITE_DOCS=1 $(CARGO) test -p imago-core --test conformance
+
 .PHONY: bench
 bench: deps ## measure, beside the `magick` command
 	$(CARGO) bench -p imago-benches

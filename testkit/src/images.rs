@@ -193,6 +193,11 @@ pub fn difference(one: &[u8], other: &[u8]) -> f64 {
         .unwrap_or_else(|| panic!("`{call}` failed, {}: {text}", output.status))
 }
 
+/// The `magick` program, to be run as the caller likes.
+pub fn command() -> Command {
+    Command::new(tools::program("magick"))
+}
+
 fn run<A>(arguments: A, input: &[u8]) -> (String, Output)
 where
     A: IntoIterator,
@@ -203,7 +208,7 @@ where
     file.write_all(input)
         .and_then(|()| file.rewind())
         .expect("a temporary file can be written");
-    let mut command = Command::new(tools::program("magick"));
+    let mut command = command();
     command.args(arguments).stdin(Stdio::from(file));
     let output = command.output().expect("`magick` can be started");
     (format!("{command:?}"), output)
