@@ -46,6 +46,10 @@ docs: deps ## write docs/ anew, from what is so
 bench: deps ## measure, beside the `magick` command
 	$(CARGO) bench -p imago-benches
 
+.PHONY: docs
+docs: deps ## write the pages that are generated: docs/operations.md
+	IMAGO_WRITE_DOCS=1 $(CARGO) test -p imago-server --lib docs_are_fresh
+
 .PHONY: deps
 deps: ## install ImageMagick 7 where it is missing
 	scripts/install-imagemagick.sh

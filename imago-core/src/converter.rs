@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,8 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 
 use crate::engine::{
-    Conversion, Converted, Engine, Format, Identity, Input, Limits, Stop, generator, magick,
+    Conversion, Converted, Engine, Format, Identity, Input, Limits, Stop, colour, generator,
+    ghostscript, magick,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::operation::{Pipeline, Step};
@@ -184,16 +185,27 @@ struct Inner {
     cache: Option<Cache>,
     limits: Limits,
     animations: bool,
+    cmyk: Option<Bytes>,
+    upright: bool,
+    ghostscript: Option<PathBuf>,
 }
 
 /// Builds a [`Converter`].
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch that can be set by itself"
+)]
 pub struct Builder {
     threads: usize,
     stores: Option<Stores>,
     cache: Option<(PathBuf, u64)>,
     limits: Limits,
     animations: bool,
+    cmyk_to_rgb: bool,
+    cmyk_profile: Option<PathBuf>,
+    upright: bool,
+    ghostscript: bool,
 }
 
 impl Default for Builder {
@@ -204,6 +216,10 @@ impl Default for Builder {
             cache: None,
             limits: Limits::default(),
             animations: true,
+            cmyk_to_rgb: true,
+            cmyk_profile: None,
+            upright: true,
+            ghostscript: false,
         }
     }
 }
@@ -245,6 +261,38 @@ impl Builder {
         self
     }
 
+    /// Whether CMYK images are converted to sRGB by their profile, or [another](Self::cmyk_profile), before the first
+    /// operation, where the result's format holds no CMYK. Default: they are, unless the chain works on colour spaces.
+    ///
+    /// Otherwise ImageMagick converts by a formula when it writes the result.
+    #[must_use]
+    pub fn cmyk_to_rgb(mut self, convert: bool) -> Self {
+        self.cmyk_to_rgb = convert;
+        self
+    }
+
+    /// The ICC profile of CMYK images that carry none: a file. Default: one of coated offset print that Imago brings.
+    #[must_use]
+    pub fn cmyk_profile(mut self, file: impl Into<PathBuf>) -> Self {
+        self.cmyk_profile = Some(file.into());
+        self
+    }
+
+    /// Whether images that lie on their side are put upright, as by `-auto-orient`, before the first operation, where the
+    /// result can't say which way up it is. Default: they are, unless the chain turns images itself.
+    #[must_use]
+    pub fn upright(mut self, turn: bool) -> Self {
+        self.upright = turn;
+        self
+    }
+
+    /// Whether PDF, PostScript and EPS are read, which runs the program `gs`. Default: they are not.
+    #[must_use]
+    pub fn ghostscript(mut self, run: bool) -> Self {
+        self.ghostscript = run;
+        self
+    }
+
     /// Starts ImageMagick, the pool and the cache.
     pub async fn build(self) -> Result<Converter> {
         let pool = rayon::ThreadPoolBuilder::new()
@@ -270,6 +318,13 @@ impl Builder {
             cache,
             limits: self.limits,
             animations: self.animations,
+            cmyk: match (self.cmyk_to_rgb, &self.cmyk_profile) {
+                (false, _) => None,
+                (true, None) => Some(Bytes::from_static(colour::CMYK)),
+                (true, Some(file)) => Some(read_cmyk_profile(file).await?),
+            },
+            upright: self.upright,
+            ghostscript: self.ghostscript.then(ghostscript::find).transpose()?,
         })))
     }
 }
@@ -495,7 +550,8 @@ impl Converter {
             selector: None,
         };
         let timeout = self.0.limits.timeout;
-        let work = move |stop: &Stop| magick::identify(&image, stop);
+        let ghostscript = self.0.ghostscript.clone();
+        let work = move |stop: &Stop| magick::identify(&image, ghostscript.as_deref(), stop);
         let (identity, _) = self.on_pool(timeout, work).await;
         identity.map_err(|error| error.context("can't identify the image"))
     }
@@ -559,7 +615,8 @@ impl Converter {
         format: Format,
         separate: bool,
     ) -> (Result<Converted>, Duration) {
-        let animations = self.0.animations;
+        let (animations, upright) = (self.0.animations, self.0.upright);
+        let (cmyk, ghostscript) = (self.0.cmyk.clone(), self.0.ghostscript.clone());
         let work = move |stop: &Stop| {
             magick::convert(&Conversion {
                 inputs: &inputs,
@@ -567,6 +624,9 @@ impl Converter {
                 format: &format,
                 separate: separate || pipeline.is_separate(),
                 animations,
+                cmyk: cmyk.as_deref(),
+                upright,
+                ghostscript: ghostscript.as_deref(),
                 stop,
             })
         };
@@ -618,6 +678,21 @@ struct CancelOnDrop(Arc<Stop>);
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         self.0.cancel();
+    }
+}
+
+/// Reads a file that must be the ICC profile of a CMYK device.
+async fn read_cmyk_profile(file: &Path) -> Result<Bytes> {
+    let place = format!("the CMYK profile `{}`", file.display());
+    let profile = tokio::fs::read(file).await.map_err(|error| {
+        let message = format!("{place} can't be read: {error}");
+        Error::new(ErrorKind::Internal, message).with_source(error)
+    })?;
+    if profile.get(16..20) == Some(b"CMYK") && profile.get(36..40) == Some(b"acsp") {
+        Ok(profile.into())
+    } else {
+        let message = format!("{place} is no ICC profile of a CMYK device");
+        Err(Error::new(ErrorKind::Internal, message))
     }
 }
 

@@ -30,6 +30,10 @@ pub struct Config {
     pub allow: Vec<String>,
     /// Whether `http://` and `https://` URLs may lead to private, loopback and link-local addresses. Default no.
     pub http_private: bool,
+    /// Whether PDF, PostScript and EPS are read, which runs Ghostscript. Default no.
+    pub ghostscript: bool,
+    /// What is done of itself where a chain of operations leaves it open.
+    pub defaults: Defaults,
     /// What a request may ask for, and how long it may take.
     pub limits: Limits,
     /// How jobs are kept.
@@ -68,6 +72,20 @@ pub struct Limits {
     pub body_timeout: Duration,
 }
 
+/// What is done of itself where a chain of operations leaves it open.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Defaults {
+    /// Whether the frames of animations are completed before operations that move pixels. Default yes.
+    pub animations: bool,
+    /// Whether CMYK is converted by profiles for formats that hold none. Default yes.
+    pub cmyk: bool,
+    /// The ICC profile of CMYK images that carry none. Default: one of coated offset print that Imago brings.
+    pub cmyk_profile: Option<PathBuf>,
+    /// Whether images on their side are put upright for results that can't say which way up they are. Default yes.
+    pub upright: bool,
+}
+
 /// How jobs are kept.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -96,6 +114,8 @@ impl Default for Config {
             cache_size: ByteSize::gib(10),
             allow: Vec::new(),
             http_private: false,
+            ghostscript: false,
+            defaults: Defaults::default(),
             limits: Limits::default(),
             jobs: Jobs::default(),
             shutdown: Shutdown::default(),
@@ -116,6 +136,17 @@ impl Default for Limits {
             max_timeout: Duration::from_secs(60 * MINUTE),
             header_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(MINUTE),
+        }
+    }
+}
+
+impl Default for Defaults {
+    fn default() -> Self {
+        Self {
+            animations: true,
+            cmyk: true,
+            cmyk_profile: None,
+            upright: true,
         }
     }
 }
@@ -272,6 +303,13 @@ mod tests {
             cache-size = "2 GiB"
             allow = ["s3://shop/"]
             http-private = true
+            ghostscript = true
+
+            [defaults]
+            animations = false
+            cmyk = false
+            cmyk-profile = "/srv/swop.icc"
+            upright = false
 
             [limits]
             actions = 1
@@ -308,6 +346,13 @@ mod tests {
             cache_size: ByteSize::gib(2),
             allow: vec!["s3://shop/".to_owned()],
             http_private: true,
+            ghostscript: true,
+            defaults: Defaults {
+                animations: false,
+                cmyk: false,
+                cmyk_profile: Some(PathBuf::from("/srv/swop.icc")),
+                upright: false,
+            },
             limits: Limits {
                 actions: 1,
                 body: ByteSize::mib(1),

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod app;
+mod catalogue;
 pub mod cli;
 pub mod config;
 mod http;

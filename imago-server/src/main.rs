@@ -30,15 +30,23 @@ fn run(cli: Cli) -> Result<ExitCode, Box<dyn Error + Send + Sync>> {
             write_line(&output)?;
             return Ok(ExitCode::SUCCESS);
         }
-        Some(Command::Operations) => {
+        Some(Command::Operations(arguments)) => {
             let mut out = io::stdout().lock();
-            pipe_closed_is_fine(cli::operations(&mut out))?;
+            pipe_closed_is_fine(cli::operations(&arguments, &mut out))?;
             return Ok(ExitCode::SUCCESS);
         }
         Some(Command::Formats(arguments)) => {
             let mut out = io::stdout().lock();
             pipe_closed_is_fine(cli::formats(&arguments, &mut out))?;
             return Ok(ExitCode::SUCCESS);
+        }
+        Some(Command::Check(arguments)) => {
+            let can_run = cli::check(&arguments, &mut io::stdout(), &mut io::stderr())?;
+            return Ok(if can_run {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            });
         }
     };
     let config = settings.into_config(|name| std::env::var(name).ok())?;

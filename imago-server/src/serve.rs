@@ -95,7 +95,17 @@ pub(crate) fn stores(config: &Config) -> StoresBuilder {
 pub(crate) async fn converter(config: &Config, stores: Stores) -> imago_core::Result<Converter> {
     let mut limits = Limits::default();
     limits.timeout = config.limits.max_timeout;
-    let mut builder = Converter::builder().stores(stores).limits(limits);
+    let defaults = &config.defaults;
+    let mut builder = Converter::builder()
+        .stores(stores)
+        .limits(limits)
+        .animations(defaults.animations)
+        .cmyk_to_rgb(defaults.cmyk)
+        .upright(defaults.upright)
+        .ghostscript(config.ghostscript);
+    if let Some(file) = &defaults.cmyk_profile {
+        builder = builder.cmyk_profile(file);
+    }
     if let Some(threads) = config.threads {
         builder = builder.threads(threads);
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::ghostscript;
 use super::magick::formats;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -72,6 +73,7 @@ const OTHERS: &[(&str, &str, &[&str])] = &[
     ("DDS", "image/vnd-ms.dds", &["dds"]),
     ("DNG", "image/x-adobe-dng", &["dng"]),
     ("DPX", "image/dpx", &["dpx"]),
+    ("EPS", "application/postscript", &["eps"]),
     ("EXR", "image/x-exr", &["exr"]),
     ("FARBFELD", "image/x-farbfeld", &["farbfeld", "ff"]),
     ("FITS", "image/fits", &["fits", "fit", "fts"]),
@@ -138,6 +140,10 @@ const MIME_ALIASES: &[(&str, &str)] = &[
 
 /// A format as [`formats`] lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are the flags of a row of ImageMagick's table, and one of ours"
+)]
 #[non_exhaustive]
 pub struct FormatInfo {
     /// ImageMagick's name for it, in capitals: `JPEG`.
@@ -150,6 +156,8 @@ pub struct FormatInfo {
     pub extensions: Vec<String>,
     /// Whether images of it are read.
     pub read: bool,
+    /// Whether it is read where [`Builder::ghostscript`](crate::Builder::ghostscript) is on.
+    pub ghostscript: bool,
     /// Whether images of it are written.
     pub write: bool,
     /// Whether one file holds several images.
@@ -160,7 +168,7 @@ pub struct FormatInfo {
 pub fn formats() -> Vec<FormatInfo> {
     let mut formats: Vec<_> = formats::all()
         .into_iter()
-        .filter(|raw| raw.readable || raw.writable)
+        .filter(|raw| raw.readable || raw.writable || ghostscript::reads(&raw.name))
         .map(|raw| {
             let name = shown(&raw.name);
             FormatInfo {
@@ -170,6 +178,7 @@ pub fn formats() -> Vec<FormatInfo> {
                     .or(raw.mime_type),
                 extensions: extensions(name),
                 read: raw.readable,
+                ghostscript: ghostscript::reads(name),
                 write: raw.writable,
                 multi_frame: raw.multi_frame,
                 name: name.to_owned(),

@@ -1,12 +1,15 @@
 //! Runs a pipeline on bytes.
 
 mod animation;
+pub(crate) mod colour;
 mod format;
 pub(crate) mod generator;
+pub(crate) mod ghostscript;
 mod identity;
 pub(crate) mod magick;
 mod svg;
 
+use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -83,6 +86,12 @@ pub(crate) struct Conversion<'a> {
     pub(crate) separate: bool,
     /// Whether animations are coalesced before their size changes, and optimised after.
     pub(crate) animations: bool,
+    /// The profile of CMYK images that carry none, where they are converted for formats without CMYK.
+    pub(crate) cmyk: Option<&'a [u8]>,
+    /// Whether images are put upright for results that can't say which way up they are.
+    pub(crate) upright: bool,
+    /// Ghostscript, if it may be run.
+    pub(crate) ghostscript: Option<&'a Path>,
     pub(crate) stop: &'a Stop,
 }
 

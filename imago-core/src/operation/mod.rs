@@ -121,6 +121,11 @@ impl Pipeline {
         last.is_some_and(|step| step.option == "+adjoin")
     }
 
+    /// The steps in canonical form, each an operation string: `-resize 200x200`.
+    pub fn operations(&self) -> impl ExactSizeIterator<Item = String> {
+        self.steps.iter().map(Step::to_string)
+    }
+
     pub(crate) fn steps(&self) -> &[Step] {
         &self.steps
     }

@@ -10,19 +10,28 @@ pub struct Formats {
     /// As JSON, as `GET /api/v1/formats` answers
     #[arg(long)]
     json: bool,
+    /// As where the server may run Ghostscript
+    #[arg(long, env = "IMAGO_GHOSTSCRIPT")]
+    ghostscript: bool,
 }
 
 /// Writes all formats, in columns: name, `r` and `w` and `+` (read, written, several images in one file), media type,
 /// extensions, description.
 pub fn formats(arguments: &Formats, out: &mut impl Write) -> io::Result<()> {
     if arguments.json {
-        serde_json::to_writer_pretty(&mut *out, &crate::http::formats_document())?;
+        serde_json::to_writer_pretty(
+            &mut *out,
+            &crate::http::formats_document(arguments.ghostscript),
+        )?;
         return writeln!(out);
     }
     let flag = |is_so, letter| if is_so { letter } else { '-' };
     for format in imago_core::formats() {
         let flags: String = [
-            flag(format.read, 'r'),
+            flag(
+                format.read || (arguments.ghostscript && format.ghostscript),
+                'r',
+            ),
             flag(format.write, 'w'),
             flag(format.multi_frame, '+'),
         ]

@@ -1,5 +1,6 @@
 //! The command line: what can be said on it, and the commands that need no server.
 
+mod check;
 mod convert;
 mod formats;
 mod operations;
@@ -13,9 +14,10 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError};
 
+pub use check::{Check, check};
 pub use convert::{Convert, convert};
 pub use formats::{Formats, formats};
-pub use operations::operations;
+pub use operations::{Operations, operations};
 
 /// Converts images that lie in object stores with ImageMagick, in batches, over a REST API.
 #[derive(Debug, Parser)]
@@ -37,7 +39,9 @@ pub enum Command {
     /// Convert one image, without a server
     Convert(Convert),
     /// List the operations that can be used, and those that are refused with the reason
-    Operations,
+    Operations(Operations),
+    /// Say what operations would do, or everything that is wrong with them
+    Check(Check),
     /// List the image formats that are read and written
     Formats(Formats),
 }
@@ -75,6 +79,21 @@ pub struct Settings {
     /// Let http(s) URLs lead to private, loopback and link-local addresses [default: false]
     #[arg(long, env = "IMAGO_HTTP_PRIVATE", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     http_private: Option<bool>,
+    /// Read PDF, PostScript and EPS, which runs Ghostscript [default: false]
+    #[arg(long, env = "IMAGO_GHOSTSCRIPT", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    ghostscript: Option<bool>,
+    /// Complete the frames of animations before operations that move pixels [default: true]
+    #[arg(long, env = "IMAGO_DEFAULTS_ANIMATIONS", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    defaults_animations: Option<bool>,
+    /// Convert CMYK by profiles for formats that hold none [default: true]
+    #[arg(long, env = "IMAGO_DEFAULTS_CMYK", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    defaults_cmyk: Option<bool>,
+    /// ICC profile of CMYK images that carry none [default: one of coated offset print]
+    #[arg(long, env = "IMAGO_DEFAULTS_CMYK_PROFILE", value_name = "FILE")]
+    defaults_cmyk_profile: Option<PathBuf>,
+    /// Put images upright for results that can't say which way up they are [default: true]
+    #[arg(long, env = "IMAGO_DEFAULTS_UPRIGHT", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    defaults_upright: Option<bool>,
     /// How many actions a job may have [default: 1000]
     #[arg(long, env = "IMAGO_LIMITS_ACTIONS", value_name = "N")]
     limits_actions: Option<usize>,
@@ -131,6 +150,11 @@ impl Settings {
         set(&mut config.data, self.data);
         set(&mut config.cache_size, self.cache_size);
         set(&mut config.http_private, self.http_private);
+        set(&mut config.ghostscript, self.ghostscript);
+        set(&mut config.defaults.animations, self.defaults_animations);
+        set(&mut config.defaults.cmyk, self.defaults_cmyk);
+        set(&mut config.defaults.upright, self.defaults_upright);
+        config.defaults.cmyk_profile = self.defaults_cmyk_profile.or(config.defaults.cmyk_profile);
         set(&mut config.limits.actions, self.limits_actions);
         set(&mut config.limits.body, self.limits_body);
         set(&mut config.limits.image, self.limits_image);
@@ -235,7 +259,9 @@ mod tests {
 
     #[test]
     fn every_flag_sets_its_member() {
-        let words = "--listen [::1]:9 --data /d --cache-size 1KiB --http-private --limits-actions 1 --limits-body 2KB \
+        let words = "--listen [::1]:9 --data /d --cache-size 1KiB --http-private --ghostscript \
+                     --defaults-animations=false --defaults-cmyk=false --defaults-cmyk-profile /p.icc \
+                     --defaults-upright=false --limits-actions 1 --limits-body 2KB \
                      --limits-image 3KB --limits-queue 3 --limits-connections 4 --limits-timeout 5s --limits-max-timeout 6s \
                      --limits-header-timeout 7s --limits-body-timeout 8s --jobs-keep 9s --shutdown-grace 10s";
         let words: Vec<_> = words.split_whitespace().collect();
@@ -246,6 +272,13 @@ mod tests {
             data: PathBuf::from("/d"),
             cache_size: ByteSize(1024),
             http_private: true,
+            ghostscript: true,
+            defaults: crate::config::Defaults {
+                animations: false,
+                cmyk: false,
+                cmyk_profile: Some(PathBuf::from("/p.icc")),
+                upright: false,
+            },
             ..Config::default()
         };
         expected.limits = crate::config::Limits {
@@ -306,6 +339,13 @@ mod tests {
             ("--jobs-keep", time(config.jobs.keep)),
             ("--shutdown-grace", time(config.shutdown.grace)),
             ("--http-private", config.http_private.to_string()),
+            ("--ghostscript", config.ghostscript.to_string()),
+            (
+                "--defaults-animations",
+                config.defaults.animations.to_string(),
+            ),
+            ("--defaults-cmyk", config.defaults.cmyk.to_string()),
+            ("--defaults-upright", config.defaults.upright.to_string()),
         ] {
             let from = help
                 .find(&format!("{flag} "))

@@ -2,17 +2,43 @@
 
 use std::io::{self, Write};
 
-/// Writes all operations, in columns: form, arguments, kind, and for a refused one why.
-pub fn operations(out: &mut impl Write) -> io::Result<()> {
+use clap::Args;
+
+use crate::catalogue;
+
+/// How to list the operations.
+#[derive(Debug, Default, Args)]
+pub struct Operations {
+    /// As JSON, as `GET /api/v1/operations` answers
+    #[arg(long)]
+    json: bool,
+    /// As a page of Markdown, which `docs/operations.md` is
+    #[arg(long, conflicts_with = "json")]
+    markdown: bool,
+}
+
+/// Writes all operations, in columns: form, arguments, kind, and what it does or, for a refused one, why it is.
+pub fn operations(arguments: &Operations, out: &mut impl Write) -> io::Result<()> {
+    if arguments.json {
+        serde_json::to_writer_pretty(&mut *out, &catalogue::operations())?;
+        return writeln!(out);
+    }
+    if arguments.markdown {
+        return out.write_all(catalogue::markdown().as_bytes());
+    }
     let rows: Vec<[String; 4]> = imago_core::operations()
         .map(|operation| {
             [
                 operation.option().to_owned(),
                 operation.arguments().to_string(),
                 operation.kind().as_str().to_owned(),
-                operation
-                    .refused()
-                    .map_or_else(String::new, |why| format!("refused: {why}")),
+                operation.refused().map_or_else(
+                    || operation.summary().to_owned(),
+                    |why| match operation.instead() {
+                        Some(instead) => format!("refused: {why}; use {instead}"),
+                        None => format!("refused: {why}"),
+                    },
+                ),
             ]
         })
         .collect();
@@ -37,7 +63,7 @@ mod tests {
     #[test]
     fn each_operation_has_its_line() {
         let mut out = Vec::new();
-        super::operations(&mut out).unwrap();
+        super::operations(&super::Operations::default(), &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         let mut lines = text.lines();
         assert!(lines.next().unwrap().starts_with("OPERATION"));

@@ -5,6 +5,7 @@ use imago_core::FormatInfo;
 use serde::Serialize;
 
 use super::{Answer, json};
+use crate::app::App;
 
 /// A format, as the API shows it.
 #[derive(Debug, Serialize)]
@@ -23,14 +24,14 @@ struct FormatsDocument {
     formats: Vec<FormatDocument>,
 }
 
-impl From<FormatInfo> for FormatDocument {
-    fn from(format: FormatInfo) -> Self {
+impl FormatDocument {
+    fn new(format: FormatInfo, ghostscript: bool) -> Self {
         Self {
             name: format.name,
             description: format.description,
             mimetype: format.mime_type,
             extensions: format.extensions,
-            read: format.read,
+            read: format.read || (ghostscript && format.ghostscript),
             write: format.write,
             multi_frame: format.multi_frame,
         }
@@ -38,13 +39,16 @@ impl From<FormatInfo> for FormatDocument {
 }
 
 /// `GET /api/v1/formats`: every format, by name.
-pub(super) fn formats() -> Answer {
-    json(StatusCode::OK, &document())
+pub(super) fn formats(app: &App) -> Answer {
+    json(StatusCode::OK, &document(app.config.ghostscript))
 }
 
-/// What `GET /api/v1/formats` answers.
-pub(crate) fn document() -> impl Serialize {
+/// What `GET /api/v1/formats` answers, where Ghostscript may be run or not.
+pub(crate) fn document(ghostscript: bool) -> impl Serialize {
+    let formats = imago_core::formats().into_iter();
     FormatsDocument {
-        formats: imago_core::formats().into_iter().map(Into::into).collect(),
+        formats: formats
+            .map(|format| FormatDocument::new(format, ghostscript))
+            .collect(),
     }
 }

@@ -7,6 +7,7 @@ mod connections;
 mod formats;
 mod health;
 mod identify;
+mod operations;
 mod problem;
 mod router;
 mod service;

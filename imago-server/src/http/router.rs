@@ -14,6 +14,8 @@ pub(super) enum Resource {
     Identify,
     /// `/api/v1/formats`
     Formats,
+    /// `/api/v1/operations`
+    Operations,
     /// `/healthz`
     Health,
     /// `/readyz`
@@ -25,7 +27,9 @@ impl Resource {
     pub(super) const fn allow(self) -> &'static str {
         match self {
             Self::Work | Self::Identify => "POST",
-            Self::Formats | Self::Job | Self::Health | Self::Ready => "GET, HEAD",
+            Self::Formats | Self::Job | Self::Operations | Self::Health | Self::Ready => {
+                "GET, HEAD"
+            }
         }
     }
 
@@ -49,6 +53,7 @@ impl Routes {
             ("/api/v1/work/{id}", Resource::Job),
             ("/api/v1/identify", Resource::Identify),
             ("/api/v1/formats", Resource::Formats),
+            ("/api/v1/operations", Resource::Operations),
             ("/healthz", Resource::Health),
             ("/readyz", Resource::Ready),
         ] {
@@ -85,6 +90,7 @@ mod tests {
             ("/api/v1/work/abc", Some((Resource::Job, "abc"))),
             ("/api/v1/identify", Some((Resource::Identify, ""))),
             ("/api/v1/formats", Some((Resource::Formats, ""))),
+            ("/api/v1/operations", Some((Resource::Operations, ""))),
             ("/healthz", Some((Resource::Health, ""))),
             ("/readyz", Some((Resource::Ready, ""))),
             ("/api/v1/work/", None),

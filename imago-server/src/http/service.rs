@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::problem::Problem;
 use super::router::{Resource, Routes};
-use super::{Answer, body, formats, health, identify, work};
+use super::{Answer, body, formats, health, identify, operations, work};
 use crate::app::App;
 use crate::logging::REQUEST_ID;
 
@@ -81,7 +81,8 @@ impl Service {
             Resource::Work => work::submit(&self.app, parts, body).await,
             Resource::Job => work::follow(&self.app, parts, id).await,
             Resource::Identify => identify::identify(&self.app, parts, body).await,
-            Resource::Formats => Ok(formats::formats()),
+            Resource::Formats => Ok(formats::formats(&self.app)),
+            Resource::Operations => Ok(operations::list()),
             Resource::Health => Ok(health::health()),
             Resource::Ready => health::ready(&self.app).await,
         }

@@ -18,15 +18,15 @@ use serde_path_to_error::Segment;
 
 use super::problem::{Culprit, Problem, status_of};
 use crate::config::Limits;
-use crate::job::runner::Runner;
+use crate::job::runner::{Planned, Runner};
 use crate::job::{ActionSpec, Fidelity, Submission};
 
-/// Reads and plans a submission: all that can be known to be wrong is refused here.
+/// Reads and plans a submission: all that can be known to be wrong is refused here. Each action comes with its plan.
 pub(crate) fn read(
     body: &[u8],
     limits: &Limits,
     runner: &dyn Runner,
-) -> Result<Submission, Problem> {
+) -> Result<(Submission, Vec<Planned>), Problem> {
     let work = parse(body)?;
     let count = work.actions.len();
     let mut errors = work.unsupported();
@@ -49,6 +49,7 @@ pub(crate) fn read(
     }
 
     let mut submission = Submission::default();
+    let mut plans = Vec::with_capacity(count);
     let mut faulty = 0;
     let mut status = StatusCode::UNPROCESSABLE_ENTITY;
     for (index, Object(action)) in work.actions.into_iter().enumerate() {
@@ -56,7 +57,14 @@ pub(crate) fn read(
         let place = format!("/actions/{index}");
         match action.into_spec(limits) {
             Ok(spec) => {
-                for error in runner.plan(&spec).err().unwrap_or_default() {
+                let wrong = match runner.plan(&spec) {
+                    Ok(plan) => {
+                        plans.push(plan);
+                        Vec::new()
+                    }
+                    Err(wrong) => wrong,
+                };
+                for error in wrong {
                     if status_of(error.kind()).is_server_error() {
                         log::error!(error:? = error; "could not plan an action");
                         status = status_of(error.kind());
@@ -73,7 +81,7 @@ pub(crate) fn read(
         let detail = format!("{faulty} of {count} actions can't run");
         return Err(Problem::new(status, detail).with_errors(errors));
     }
-    Ok(submission)
+    Ok((submission, plans))
 }
 
 fn culprit(pointer: impl Into<String>, detail: impl Into<String>) -> Culprit {

@@ -12,13 +12,14 @@ use serde::Serialize;
 use super::problem::Problem;
 use super::{Answer, body, json, submission};
 use crate::app::App;
-use crate::job::JobId;
+use crate::job::runner::Planned;
+use crate::job::{JobId, Submission};
 use crate::logging::REQUEST_ID;
 
 /// The longest that an answer is held back.
 const MAX_WAIT: f64 = 3600.0;
 
-/// `POST /api/v1/work`: takes a job in.
+/// `POST /api/v1/work`: takes a job in, or only says what it would do.
 pub(super) async fn submit(
     app: &Arc<App>,
     parts: &Parts,
@@ -34,7 +35,7 @@ pub(super) async fn submit(
     if app.is_draining() {
         return Err(Problem::draining(app.retry_after_seconds()));
     }
-    no_query(parts)?;
+    let is_dry_run = is_dry_run(parts.uri.query().unwrap_or_default())?;
     if parts.headers.contains_key("idempotency-key") {
         let detail = "this version does not support the header `Idempotency-Key` yet; leave it out";
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
@@ -48,7 +49,7 @@ pub(super) async fn submit(
         time: limits.body_timeout,
     };
     let bytes = body::read(incoming, bounds).await?;
-    let submission = {
+    let (submission, plans) = {
         let (app, id) = (Arc::clone(app), REQUEST_ID.get());
         let read = move || submission::read(&bytes, &app.config.limits, &*app.runner);
         // A panic in there goes on here, and is answered as any handler's.
@@ -56,6 +57,9 @@ pub(super) async fn submit(
             .await
             .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?
     };
+    if is_dry_run {
+        return Ok(dry_run(&submission, plans));
+    }
     let actions = submission.actions.len();
     let submitted = app.store.submit(submission).await?;
     log::info!("job.id":% = submitted.id, "job.actions" = actions; "job accepted");
@@ -128,19 +132,59 @@ fn wait(query: &str) -> Result<Duration, Problem> {
     Ok(Duration::from_secs_f64(wait.unwrap_or_default()))
 }
 
-/// Refuses a query where none is known.
-fn no_query(parts: &Parts) -> Result<(), Problem> {
-    let query = parts.uri.query().unwrap_or_default();
-    let Some((name, _)) = url::form_urlencoded::parse(query.as_bytes()).next() else {
-        return Ok(());
+/// The answer to a submission that is not to run.
+fn dry_run(submission: &Submission, plans: Vec<Planned>) -> Answer {
+    #[derive(Serialize)]
+    struct DryRun<'a> {
+        status: &'static str,
+        actions: Vec<Action<'a>>,
+    }
+    #[derive(Serialize)]
+    struct Action<'a> {
+        infile: &'a str,
+        outfile: &'a str,
+        #[serde(flatten)]
+        plan: Planned,
+    }
+    let actions = submission
+        .actions
+        .iter()
+        .zip(plans)
+        .map(|(spec, plan)| Action {
+            infile: &spec.infile,
+            outfile: &spec.outfile,
+            plan,
+        });
+    let document = DryRun {
+        status: "ok",
+        actions: actions.collect(),
     };
-    Err(if name == "dry_run" {
-        let detail = "this version does not support `dry_run` yet; leave it out to submit the job";
-        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
-    } else {
-        let detail = unknown_parameter(&name, "this request has none");
-        Problem::new(StatusCode::BAD_REQUEST, detail)
-    })
+    json(StatusCode::OK, &document)
+}
+
+/// Whether a submission is only to be checked. A parameter that is not known is refused.
+fn is_dry_run(query: &str) -> Result<bool, Problem> {
+    let bad = |detail| Problem::new(StatusCode::BAD_REQUEST, detail);
+    let mut is_dry_run = None;
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        if name != "dry_run" {
+            return Err(bad(unknown_parameter(&name, "the only one is `dry_run`")));
+        }
+        let said = match &*value {
+            "true" => true,
+            "false" => false,
+            other => {
+                let shown: String = other.chars().take(64).collect();
+                return Err(bad(format!(
+                    "`dry_run` must be `true` or `false`, got `{shown}`"
+                )));
+            }
+        };
+        if is_dry_run.replace(said).is_some() {
+            return Err(bad("`dry_run` is given more than once".to_owned()));
+        }
+    }
+    Ok(is_dry_run.unwrap_or_default())
 }
 
 fn unknown_parameter(name: &str, known: &str) -> String {

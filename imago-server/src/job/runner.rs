@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use imago_core::{Converter, Error, Identity};
+use serde::Serialize;
 
 use super::{ActionResult, ActionSpec, Milliseconds, Success};
 
@@ -15,7 +16,7 @@ use super::{ActionResult, ActionSpec, Milliseconds, Success};
 pub trait Runner: Send + Sync + 'static {
     /// Says whether the action can run, as far as that can be known before a byte is fetched; if not, everything that
     /// is wrong with it. It does no I/O, but is work for a processor: not for an async thread.
-    fn plan(&self, action: &ActionSpec) -> Result<(), Vec<Error>>;
+    fn plan(&self, action: &ActionSpec) -> Result<Planned, Vec<Error>>;
 
     /// Fetches, converts, stores. The source is seen as it was at `accepted` or later.
     async fn run(&self, action: &ActionSpec, accepted: Instant) -> Result<Success, Error>;
@@ -27,10 +28,26 @@ pub trait Runner: Send + Sync + 'static {
     fn threads(&self) -> usize;
 }
 
+/// What an action would do.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Planned {
+    /// The operations in canonical form, one by one.
+    pub steps: Vec<String>,
+    /// The format of the result.
+    pub format: String,
+    /// What would convert it.
+    pub engine: String,
+}
+
 #[async_trait]
 impl Runner for Converter {
-    fn plan(&self, action: &ActionSpec) -> Result<(), Vec<Error>> {
-        Self::plan(self, &action.into()).map(drop)
+    fn plan(&self, action: &ActionSpec) -> Result<Planned, Vec<Error>> {
+        let plan = Self::plan(self, &action.into())?;
+        Ok(Planned {
+            steps: plan.pipeline().operations().collect(),
+            format: plan.format().to_string(),
+            engine: imago_core::Engine::Magick.as_str().to_owned(),
+        })
     }
 
     async fn run(&self, action: &ActionSpec, accepted: Instant) -> Result<Success, Error> {

@@ -295,16 +295,16 @@ async fn what_this_version_lacks_is_not_ignored() {
     let body = work(&["done:"]);
     for (path, headers, status, detail) in [
         (
-            "/api/v1/work?dry_run=true",
+            "/api/v1/work?dry_run=yes",
             &[][..],
-            422,
-            "this version does not support `dry_run` yet",
+            400,
+            "`dry_run` must be `true` or `false`, got `yes`",
         ),
         (
             "/api/v1/work?dryrun=true",
             &[],
             400,
-            "there is no query parameter `dryrun`; this request has none",
+            "there is no query parameter `dryrun`; the only one is `dry_run`",
         ),
         (
             "/api/v1/work",
@@ -419,4 +419,52 @@ async fn a_fault_of_the_servers_own_is_500() {
         reply.problem(500, infile);
     }
     assert_eq!(server.get("/healthz").await.status, 200, "it serves on");
+}
+
+#[tokio::test]
+async fn a_dry_run_says_what_would_happen_and_queues_nothing() {
+    let server = Server::start().await;
+    let body = work(&["done:"]);
+    let reply = server
+        .request("POST", "/api/v1/work?dry_run=true", &[], body)
+        .await;
+    assert_eq!(reply.status, 200);
+    let document = reply.json();
+    assert_eq!(document["status"], "ok");
+    assert_eq!(document["actions"][0]["infile"], "done:");
+    assert!(document["actions"][0]["steps"].is_array(), "{document}");
+    let reply = server
+        .request("POST", "/api/v1/work?dry_run=true", &[], work(&["bad:"]))
+        .await;
+    let sentence = reply.problem(422, "dry run");
+    assert_eq!(sentence, "1 of 1 actions can't run");
+    let reply = server.post(work(&["done:"])).await;
+    assert_eq!(reply.json()["queue_length"], 1, "nothing was queued before");
+}
+
+#[tokio::test]
+async fn operations_are_listed() {
+    let server = Server::start().await;
+    let reply = server.get("/api/v1/operations").await;
+    assert_eq!(reply.status, 200);
+    let document = reply.json();
+    let operations = document["operations"].as_array().unwrap();
+    assert!(operations.len() > 250, "{}", operations.len());
+    let append = operations
+        .iter()
+        .find(|operation| operation["name"] == "append")
+        .unwrap();
+    let forms: Vec<_> = append["forms"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|form| form["form"].as_str().unwrap())
+        .collect();
+    assert_eq!(forms, ["+append", "-append"]);
+    let write = operations
+        .iter()
+        .find(|operation| operation["name"] == "write")
+        .unwrap();
+    let why = write["forms"][0]["refused"].as_str().unwrap();
+    assert!(why.contains("outfile"), "{why}");
 }

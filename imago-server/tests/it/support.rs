@@ -15,7 +15,7 @@ use hyper_util::rt::TokioExecutor;
 use imago_core::{Error, ErrorKind, Identity};
 use imago_server::App;
 use imago_server::config::Config;
-use imago_server::job::runner::Runner;
+use imago_server::job::runner::{Planned, Runner};
 use imago_server::job::{
     ActionResult, ActionSpec, Ending, JobId, Milliseconds, Snapshot, Submission, Success,
 };
@@ -274,7 +274,7 @@ impl Stage {
 
 #[async_trait]
 impl Runner for Stage {
-    fn plan(&self, action: &ActionSpec) -> Result<(), Vec<Error>> {
+    fn plan(&self, action: &ActionSpec) -> Result<Planned, Vec<Error>> {
         let mut errors = Vec::new();
         assert!(!action.infile.starts_with("plan-panic:"), "as asked");
         if action.infile.starts_with("bad:") {
@@ -292,7 +292,10 @@ impl Runner for Stage {
             }
         }
         if errors.is_empty() {
-            Ok(())
+            Ok(Planned {
+                steps: action.operations.clone(),
+                ..Planned::default()
+            })
         } else {
             Err(errors)
         }

@@ -1,10 +1,12 @@
 //! What an image is, read without its pixels where the format allows.
 
+use std::path::Path;
+
 use magick_rust::bindings as im;
 
 use super::source::Source;
 use super::wand::{Complaint, Wand};
-use super::{missing_input, runtime, text};
+use super::{runtime, text};
 use crate::engine::{Density, Identity, Input, Stop, shown};
 use crate::error::Result;
 
@@ -14,26 +16,42 @@ const DECODED: &[&str] = &[
 ];
 
 /// Reads what an image is, on this thread. The fences are those of a conversion.
-pub(crate) fn identify(image: &Input, stop: &Stop) -> Result<Identity> {
-    let source = Source::of(image)?;
-    let (bytes, format) = source.object().ok_or_else(|| missing_input("the image"))?;
+pub(crate) fn identify(image: &Input, ghostscript: Option<&Path>, stop: &Stop) -> Result<Identity> {
+    let source = Source::of(image, ghostscript)?;
     let mut wand = Wand::new(stop);
-    let pinged = wand.ping(bytes, &format.name);
-    stop.check()?;
-    pinged.map_err(|complaint| source.error(&complaint))?;
-    let frames = text::images(&wand).count();
-    if DECODED.contains(&format.name.as_str()) {
-        let first = format.in_memory.then_some("0");
-        wand = Wand::new(stop);
-        let read = wand.read(bytes, &format.name, first);
-        stop.check()?;
-        read.map_err(|complaint| source.error(&complaint))?;
-    }
+    let size = match image {
+        Input::Object { bytes, .. } => bytes.len(),
+        Input::Generated(_) => 0,
+    };
+    let frames = match source.object() {
+        None => {
+            source.read_into(&mut wand)?;
+            text::images(&wand).count()
+        }
+        Some((bytes, format)) => {
+            let pinged = wand.ping(bytes, &format.name);
+            stop.check()?;
+            pinged.map_err(|complaint| source.error(&complaint))?;
+            let frames = text::images(&wand).count();
+            if DECODED.contains(&format.name.as_str()) {
+                let first = format.in_memory.then_some("0");
+                wand = Wand::new(stop);
+                let read = wand.read(bytes, &format.name, first);
+                stop.check()?;
+                read.map_err(|complaint| source.error(&complaint))?;
+            }
+            frames
+        }
+    };
     let Some(image) = text::images(&wand).next() else {
         return Err(source.damaged(None));
     };
     // SAFETY: the image is the wand's, which is alive until the end of this function and works on nothing else meanwhile.
-    Ok(unsafe { describe(image, frames, bytes.len()) })
+    let identity = unsafe { describe(image, frames, size) };
+    Ok(Identity {
+        format: shown(source.format()).to_owned(),
+        ..identity
+    })
 }
 
 impl Wand<'_> {
@@ -57,8 +75,6 @@ unsafe fn describe(image: *const im::Image, frames: usize, bytes: usize) -> Iden
     let (width, height) = unsafe { ((*image).columns, (*image).rows) };
     // SAFETY: as above.
     let depth = unsafe { (*image).depth };
-    // SAFETY: as above; a field of this size holds a C string.
-    let format = runtime::lossy(unsafe { &raw const (*image).magick }.cast());
     // SAFETY: as above.
     let resolution = unsafe { (*image).resolution };
     // Read as numbers: what a file says goes in unchecked, and may be none of the enumeration's.
@@ -71,7 +87,7 @@ unsafe fn describe(image: *const im::Image, frames: usize, bytes: usize) -> Iden
     // SAFETY: as above.
     let alpha = unsafe { (&raw const (*image).alpha_trait).cast::<u32>().read() };
     Identity {
-        format: shown(&format).to_owned(),
+        format: String::new(),
         width,
         height,
         frames,

@@ -12,6 +12,7 @@ mod identify;
 mod named_file;
 pub(crate) mod options;
 mod policy;
+mod profile;
 mod runtime;
 mod source;
 #[cfg(test)]
@@ -39,7 +40,7 @@ pub(crate) fn convert(conversion: &Conversion<'_>) -> Result<Converted> {
     let mut steps = conversion.steps;
 
     let source = inputs.next().ok_or_else(|| missing_input("the source"))?;
-    let source = Source::of(source)?;
+    let source = Source::of(source, conversion.ghostscript)?;
     if source.is_drawn() {
         let settings = steps.iter().take_while(|step| step.is_setting()).count();
         let before;
@@ -49,6 +50,7 @@ pub(crate) fn convert(conversion: &Conversion<'_>) -> Result<Converted> {
         }
     }
     output.note(source.read_into(&mut wand)?);
+    profile::prepare(&mut wand, 0, conversion, &mut output)?;
 
     let animated = conversion.animations
         && animation::wants_coalesce(source.format(), images(&wand), conversion.steps);
@@ -64,12 +66,17 @@ pub(crate) fn convert(conversion: &Conversion<'_>) -> Result<Converted> {
         let input = inputs
             .next()
             .ok_or_else(|| missing_input(&step.to_string()))?;
+        let before = images(&wand);
         let warning = match step.option {
-            "-read" => Source::of(input).and_then(|input| input.read_into(&mut wand)),
+            "-read" => Source::of(input, conversion.ghostscript)
+                .and_then(|input| input.read_into(&mut wand)),
             _ => named_file::apply(&mut wand, step, input),
         };
         let warning = warning.map_err(|error| error.context(&format!("`{step}` failed")))?;
         output.note(warning);
+        if step.option == "-read" {
+            profile::prepare(&mut wand, before, conversion, &mut output)?;
+        }
     }
     if animated && animation::wants_optimise(conversion.format.name()) {
         apply(&mut wand, &Step::new("-layers", &["Optimize"]), &mut output)?;

@@ -55,7 +55,7 @@ fn prefix(step: &Step, input: &Input, extension: Option<&str>) -> Result<String>
     if step.option == "-profile" && PROFILES.contains(&extension.as_str()) {
         return Ok(format!("{extension}:"));
     }
-    Ok(format!("{}:", Source::of(input)?.format()))
+    Ok(format!("{}:", Source::of(input, None)?.format()))
 }
 
 /// Puts bytes where ImageMagick may open them, until the file is dropped.

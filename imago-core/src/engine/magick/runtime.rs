@@ -106,7 +106,7 @@ impl Exception {
         self.0
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         // SAFETY: the exception is ours and live; its strings are null or C strings.
         let (reason, description) = unsafe { ((*self.0).reason, (*self.0).description) };
         format!("{} {}", lossy(reason), lossy(description))

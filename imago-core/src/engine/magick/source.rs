@@ -1,11 +1,13 @@
 //! What images are read from: bytes in a format that is read here, or a generator.
 
+use std::path::Path;
+
 use magick_rust::bindings::ExceptionType;
 
 use super::formats::{self, RawFormat};
 use super::wand::{Complaint, Wand};
 use super::{kind, named_file, text};
-use crate::engine::{Input, shown, svg};
+use crate::engine::{Input, ghostscript, shown, svg};
 use crate::error::{Error, ErrorKind, Result};
 use crate::operation::Step;
 
@@ -17,12 +19,20 @@ pub(super) enum Source<'a> {
         format: RawFormat,
         selector: Option<&'a str>,
     },
+    /// A document that Ghostscript draws.
+    Document {
+        bytes: &'a [u8],
+        name: &'a str,
+        format: RawFormat,
+        selector: Option<&'a str>,
+        program: &'a Path,
+    },
     Generated(&'a str),
 }
 
 impl<'a> Source<'a> {
-    /// Looks at an input before ImageMagick does.
-    pub(super) fn of(input: &'a Input) -> Result<Self> {
+    /// Looks at an input before ImageMagick does. `ghostscript` is the program, if it may be run.
+    pub(super) fn of(input: &'a Input, ghostscript: Option<&'a Path>) -> Result<Self> {
         match input {
             Input::Generated(generator) => Ok(Self::Generated(generator)),
             Input::Object {
@@ -33,6 +43,19 @@ impl<'a> Source<'a> {
             } => {
                 let format = format_of(bytes, extension.as_deref())?;
                 let selector = selector.as_deref();
+                if ghostscript::reads(&format.name) {
+                    let program = ghostscript.ok_or_else(|| not_read(&format.name))?;
+                    return Ok(Self::Document {
+                        bytes,
+                        name,
+                        format,
+                        selector,
+                        program,
+                    });
+                }
+                if !format.readable {
+                    return Err(not_read(&format.name));
+                }
                 Ok(Self::Object {
                     bytes,
                     name,
@@ -46,7 +69,7 @@ impl<'a> Source<'a> {
     /// ImageMagick's name of its format; empty for a generator.
     pub(super) fn format(&self) -> &str {
         match self {
-            Self::Object { format, .. } => &format.name,
+            Self::Object { format, .. } | Self::Document { format, .. } => &format.name,
             Self::Generated(_) => "",
         }
     }
@@ -55,7 +78,7 @@ impl<'a> Source<'a> {
     pub(super) fn is_drawn(&self) -> bool {
         match self {
             Self::Object { format, .. } => format.name == "RSVG",
-            Self::Generated(_) => true,
+            Self::Document { .. } | Self::Generated(_) => true,
         }
     }
 
@@ -80,10 +103,22 @@ impl<'a> Source<'a> {
                 selector,
                 ..
             } => wand.read(bytes, &format.name, *selector),
+            Self::Document {
+                bytes,
+                selector,
+                program,
+                ..
+            } => {
+                let density = text::option(wand, c"density");
+                let pages = ghostscript::draw(program, bytes, &density, *selector, wand.stop())?;
+                let read = wand.read(&pages.pnm, "PNM", None);
+                text::set_density(wand, before, pages.density);
+                read
+            }
             Self::Generated(generator) => wand.apply(&Step::new("-read", &[generator])),
         };
         wand.stop().check()?;
-        if let Self::Object { name, .. } = self
+        if let Self::Object { name, .. } | Self::Document { name, .. } = self
             && !name.is_empty()
         {
             text::set_name(wand, before, name);
@@ -101,14 +136,14 @@ impl<'a> Source<'a> {
     pub(super) fn object(&self) -> Option<(&'a [u8], &RawFormat)> {
         match self {
             Self::Object { bytes, format, .. } => Some((bytes, format)),
-            Self::Generated(_) => None,
+            Self::Document { .. } | Self::Generated(_) => None,
         }
     }
 
     pub(super) fn damaged(&self, complaint: Option<&Complaint>) -> Error {
         let why = complaint.map_or("it holds no image", |complaint| complaint.text.as_str());
         let message = match self {
-            Self::Object { format, .. } => {
+            Self::Object { format, .. } | Self::Document { format, .. } => {
                 format!("it is a damaged {} image: {why}", shown(&format.name))
             }
             Self::Generated(generator) => format!("`{generator}` makes no image: {why}"),
@@ -130,7 +165,7 @@ impl<'a> Source<'a> {
         }
         match (kind(complaint, ErrorKind::BadImage), self) {
             (ErrorKind::BadImage, _) | (_, Self::Generated(_)) => self.damaged(Some(complaint)),
-            (kind, Self::Object { format, .. }) => Error::new(
+            (kind, Self::Object { format, .. } | Self::Document { format, .. }) => Error::new(
                 kind,
                 format!(
                     "the {} image can't be read: {}",
@@ -160,19 +195,22 @@ fn format_of(bytes: &[u8], extension: Option<&str>) -> Result<RawFormat> {
             ),
         ));
     };
-    if !format.readable {
-        return Err(Error::new(
-            ErrorKind::BadImage,
-            format!(
-                "it is in the format {}, which is not read here",
-                format.name
-            ),
-        ));
-    }
     if format.name == "RSVG" {
         svg::check(bytes)?;
     }
     Ok(format)
+}
+
+fn not_read(format: &str) -> Error {
+    let way_out = if ghostscript::reads(format) {
+        ": that takes Ghostscript, which the operator has to allow (`--ghostscript`)"
+    } else {
+        ""
+    };
+    Error::new(
+        ErrorKind::BadImage,
+        format!("it is in the format {format}, which is not read here{way_out}"),
+    )
 }
 
 /// Whether a reader got to the end of the bytes before the end of the image, which ImageMagick only warns of.

@@ -33,6 +33,9 @@ fn run_until(source: &[u8], steps: &[Step], format: &Format, stop: &Stop) -> Res
         format,
         separate: false,
         animations: true,
+        cmyk: None,
+        upright: false,
+        ghostscript: None,
         stop,
     })
 }
@@ -160,4 +163,83 @@ fn an_operation_that_wants_too_much_is_an_error() {
             "{geometry}: {error}"
         );
     }
+}
+
+/// The renderer by itself, without the check that stands before it: it opens nothing that a document names.
+#[test]
+fn the_renderer_of_svg_opens_nothing() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let at = |file: &str| name(&folder.path().join(file)).to_owned();
+    let red = r#"<rect xmlns="http://www.w3.org/2000/svg" width="8" height="8" fill="red"/>"#;
+    let picture = format!(
+        r#"<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8" id="a">{red}</svg>"#
+    );
+    for (file, text) in [
+        ("red.svg", picture.as_str()),
+        ("red.xml", red),
+        ("red.css", "rect { fill: red }"),
+        ("red.ppm", "P3 1 1 1 1 0 0"),
+    ] {
+        std::fs::write(at(file), text).expect("a file for the test");
+    }
+    let (svg, xml, css) = (at("red.svg"), at("red.xml"), at("red.css"));
+    let here = std::env::current_dir().expect("a directory to be in");
+    let up = "../".repeat(here.components().count());
+    let ppm = at("red.ppm");
+    let documents = [
+        format!(r#"<image href="{svg}" width="8" height="8"/>"#),
+        format!(r#"<image href="file://{svg}" width="8" height="8"/>"#),
+        format!(r#"<image href="{up}{svg}" width="8" height="8"/>"#),
+        format!(r#"<image xlink:href="file://{ppm}" width="8" height="8"/>"#),
+        format!(r#"<use href="file://{svg}#a"/>"#),
+        format!(r#"<use href="{up}{svg}#a"/>"#),
+        format!(r#"<style>@import "file://{css}";</style><rect class="x" width="8" height="8"/>"#),
+        format!(r#"<style>@import url({up}{css});</style><rect class="x" width="8" height="8"/>"#),
+        format!(r#"<xi:include href="file://{xml}"/>"#),
+        format!(r#"<xi:include href="{up}{xml}" parse="xml"/>"#),
+        format!(r#"<text y="8" font-size="8"><xi:include href="{xml}" parse="text"/></text>"#),
+        "&red;".to_owned(),
+        format!(r#"<rect width="8" height="8" fill="url(file://{svg}#a) white"/>"#),
+    ];
+    let mut drawn = 0;
+    for content in documents {
+        let doctype = match content.as_str() {
+            "&red;" => format!(r#"<!DOCTYPE svg [<!ENTITY red SYSTEM "file://{xml}">]>"#),
+            _ => String::new(),
+        };
+        let document = format!(
+            r#"<?xml version="1.0"?>
+<?xml-stylesheet type="text/css" href="file://{css}"?>{doctype}
+<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" xmlns:xi="http://www.w3.org/2001/XInclude" width="8" height="8">{content}</svg>"#
+        );
+        let stop = Stop::after(Duration::from_secs(60));
+        let mut wand = Wand::new(&stop);
+        // An error is as good as a hole in the picture.
+        if wand.read(document.as_bytes(), "RSVG", None).is_ok() {
+            let steps = [
+                Step::new("-background", &["white"]),
+                Step::new("-flatten", &[]),
+                Step::new("-depth", &["8"]),
+            ];
+            for step in &steps {
+                wand.apply(step).expect("it flattens");
+            }
+            let (pixels, _) = wand.write("RGB").expect("it can be written");
+            let is_red = |pixel: &[u8]| pixel[0] > 200 && pixel[1] < 100;
+            assert_eq!(pixels.len(), 8 * 8 * 3, "{content}");
+            assert!(!pixels.chunks(3).any(is_red), "{content}");
+            drawn += 1;
+        }
+    }
+    assert!(drawn >= 10, "only {drawn} documents were drawn");
+    // The test would see it.
+    let stop = Stop::after(Duration::from_secs(60));
+    let mut wand = Wand::new(&stop);
+    wand.read(picture.as_bytes(), "RSVG", None)
+        .expect("it is drawn");
+    wand.apply(&Step::new("-depth", &["8"])).expect("a setting");
+    wand.apply(&Step::new("-alpha", &["off"]))
+        .expect("an operator");
+    let (pixels, _) = wand.write("RGB").expect("it can be written");
+    assert_eq!(&pixels[..3], &[255, 0, 0]);
 }

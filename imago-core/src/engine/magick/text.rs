@@ -180,6 +180,16 @@ pub(super) fn set_name(wand: &mut Wand<'_>, skipped: usize, name: &str) {
     }
 }
 
+/// Says of the images behind the first `before` how many of their pixels make an inch.
+pub(super) fn set_density(wand: &mut Wand<'_>, before: usize, (x, y): (f64, f64)) {
+    for image in images(wand).skip(before) {
+        // SAFETY: the image is the wand's, and nothing else works on the wand.
+        unsafe { (*image).resolution = im::PointInfo { x, y } };
+        // SAFETY: as above.
+        unsafe { (*image).units = im::ResolutionType::PixelsPerInch };
+    }
+}
+
 /// Copies a C string into a field of fixed size, as much as fits.
 fn copy(field: &mut [c_char], text: &CStr) {
     field.fill(0);
@@ -201,7 +211,7 @@ pub(super) fn images(wand: &Wand<'_>) -> impl Iterator<Item = *mut im::Image> + 
 }
 
 /// What a setting of the wand is set to; `""` where it is not.
-fn option(wand: &Wand<'_>, key: &CStr) -> String {
+pub(super) fn option(wand: &Wand<'_>, key: &CStr) -> String {
     // SAFETY: the wand is live; the text returned is null or a C string that is ours.
     let text = unsafe { im::MagickGetOption(wand.as_wand(), key.as_ptr()) };
     let option = runtime::lossy(text);
