@@ -39,16 +39,9 @@ check: deps ## formatting, lints, documentation, and rules that no lint knows
 	scripts/check-rules.sh
 
 .PHONY: docs
-docs: deps ## write docs/ anew, from what is so
-	IMAGO_WRITE_DOCS=1 $(CARGO) test -p imago-core --test conformance
-
-.PHONY: bench
-bench: deps ## measure, beside the `magick` command
-	$(CARGO) bench -p imago-benches
-
-.PHONY: docs
-docs: deps ## write the pages that are generated: docs/operations.md
+docs: deps ## write the pages that are generated: docs/operations.md, docs/conformance.md
 	IMAGO_WRITE_DOCS=1 $(CARGO) test -p imago-server --lib docs_are_fresh
+	IMAGO_WRITE_DOCS=1 $(CARGO) test -p imago-core --test conformance
 
 .PHONY: deps
 deps: ## install ImageMagick 7 where it is missing

@@ -103,6 +103,9 @@ pub(crate) fn make(folder: &Path) {
     write("profiled.jpg", &with_segment(&photo, 0xe1, &exif()));
     write("clipped.jpg", &with_segment(&photo, 0xed, &clip_path()));
     write("colours.icc", &icc());
+    // Imago's own, which it converts by where nothing else is said.
+    write("cmyk.icc", include_bytes!("../../profiles/cmyk.icc"));
+    write("srgb.icc", include_bytes!("../../profiles/srgb.icc"));
     write("grade.cdl", GRADE.as_bytes());
     write("words.txt", b"a passphrase");
 }
