@@ -138,7 +138,7 @@ const MIME_ALIASES: &[(&str, &str)] = &[
     ("image/x-targa", "TGA"),
 ];
 
-/// A format as [`formats`] lists it.
+/// A format as [`formats()`] lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(
     clippy::struct_excessive_bools,
