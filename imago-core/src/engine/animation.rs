@@ -65,5 +65,5 @@ pub(super) fn wants_coalesce(format: &str, frames: usize, steps: &[Step]) -> boo
 
 /// Whether completed frames are reduced again for this format. `WebP`'s encoder does that by itself.
 pub(super) fn wants_optimise(format: &str) -> bool {
-    matches!(format, "GIF" | "MNG")
+    format == "GIF"
 }

@@ -107,6 +107,7 @@ const WRITES_A_FILE: &str =
 const PROCESS_WIDE: &str = "it changes the whole process, and other actions run beside this one";
 const PRINTS: &str = "it prints to the program's terminal, and a service has none";
 const SCRIPTS: &str = "it belongs to ImageMagick's scripts, not to a pipeline";
+const CLIPS: &str = "ImageMagick draws the path by way of another program, which is not run here";
 const NO_SCREEN: &str = "it needs a screen, and a service has none";
 const OTHER_PROGRAM: &str =
     "it belongs to ImageMagick's other programs and has no effect on a conversion";
@@ -178,9 +179,9 @@ table! {
     Operator "chop" [REGION] "10x10+0+0", "Cut columns and rows out of the image";
     Operator "clahe" [REGION] "25x25%+128+3", "Equalise the histogram tile by tile, with limited contrast";
     Operator "clamp" [] "", "Cut values off that are below none or above the full one";
-    Operator "clip" [] "", "Restrict operations to the first clipping path that the image carries; `+clip` ends it";
+    Operator "clip" [] "", "Restrict operations to the first clipping path that the image carries; `+clip` ends it" => Minus CLIPS, "`-clip-mask`";
     Operator "clip-mask" [FILE] "s3://bucket/mask.png", "Restrict operations by a mask; `+clip-mask` ends it";
-    Operator "clip-path" [TEXT] +[TEXT] "'#1'", "Restrict operations to a clipping path that the image carries, by its name; `+clip-path` to its outside";
+    Operator "clip-path" [TEXT] +[TEXT] "'#1'", "Restrict operations to a clipping path that the image carries, by its name; `+clip-path` to its outside" => Both CLIPS, "`-clip-mask`";
     Stack "clone" [INDEXES] "0", "Copy images of the outer list by their numbers; `+clone` the last one";
     ListOperator "clut" [] "", "Replace the colours of the first image by looking them up in the second";
     ListOperator "coalesce" [] "", "Make each frame of an animation whole";

@@ -101,7 +101,6 @@ pub(crate) fn make(folder: &Path) {
     });
     let photo = std::fs::read(folder.join("photo.jpg")).expect("it was just written");
     write("profiled.jpg", &with_segment(&photo, 0xe1, &exif()));
-    write("clipped.jpg", &with_segment(&photo, 0xed, &clip_path()));
     write("colours.icc", &icc());
     // Imago's own, which it converts by where nothing else is said.
     write("cmyk.icc", include_bytes!("../../profiles/cmyk.icc"));
@@ -145,26 +144,6 @@ fn exif() -> Vec<u8> {
     exif.extend(b"\0\0\0\0");
     exif.extend(b"2024:05:06 07:08:09\0");
     exif
-}
-
-/// Photoshop's resources, with the middle of the picture as path 1.
-fn clip_path() -> Vec<u8> {
-    let quarters = |quarters: i32| (quarters << 22).to_be_bytes();
-    let corners = [(1, 1), (1, 3), (3, 3), (3, 1)];
-    let mut records = vec![[0_u8; 26]; 2];
-    records[0][1] = 6;
-    records[1][3] = 4;
-    for (y, x) in corners {
-        let point = [quarters(y), quarters(x)].concat();
-        let record = [&[0, 1], &*point, &*point, &*point].concat();
-        records.push(record.try_into().expect("a record has 26 bytes"));
-    }
-    let path = records.concat();
-    let length = u32::try_from(path.len()).expect("it is short");
-    let mut resources = b"Photoshop 3.0\x008BIM\x07\xd0\x02#1\0".to_vec();
-    resources.extend(length.to_be_bytes());
-    resources.extend(path);
-    resources
 }
 
 /// An ICC profile of three primaries and a gamma, as far from sRGB as Adobe's RGB.

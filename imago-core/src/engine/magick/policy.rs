@@ -12,19 +12,19 @@ const PICTURES: &[&str] = &[
     "AAI", "ART", "AVIF", "AVS", "BMP", "BMP2", "BMP3", "CIN", "CUR", "DCX", "DDS", "DPX", "DXT1",
     "DXT5", "EXR", "FARBFELD", "FAX", "FF", "FITS", "FL32", "FTS", "G3", "G4", "GIF", "GIF87",
     "HDR", "HEIC", "HEIF", "HRZ", "ICB", "ICO", "ICON", "J2C", "J2K", "JNG", "JP2", "JPC", "JPE",
-    "JPEG", "JPG", "JPM", "JPS", "JPT", "JXL", "MIFF", "MNG", "MTV", "OTB", "PALM", "PAM", "PBM",
-    "PCD", "PCDS", "PCT", "PCX", "PDB", "PFM", "PGM", "PGX", "PHM", "PICON", "PICT", "PJPEG",
-    "PNG", "PNG00", "PNG24", "PNG32", "PNG48", "PNG64", "PNG8", "PNM", "PPM", "PSB", "PSD", "PTIF",
-    "QOI", "RAS", "RGF", "SGI", "SIX", "SIXEL", "SUN", "TGA", "TIFF", "TIF", "TIFF64", "VDA",
-    "VICAR", "VIFF", "VIPS", "VST", "WBMP", "WEBP", "WPG", "XBM", "XPM", "XV",
+    "JPEG", "JPG", "JPM", "JPS", "JPT", "JXL", "MIFF", "MTV", "OTB", "PALM", "PAM", "PBM", "PCD",
+    "PCDS", "PCT", "PCX", "PDB", "PFM", "PGM", "PGX", "PHM", "PICON", "PICT", "PJPEG", "PNG",
+    "PNG00", "PNG24", "PNG32", "PNG48", "PNG64", "PNG8", "PNM", "PPM", "PSB", "PSD", "PTIF", "QOI",
+    "RAS", "RGF", "SGI", "SIX", "SIXEL", "SUN", "TGA", "TIFF", "TIF", "TIFF64", "VDA", "VICAR",
+    "VIFF", "VIPS", "VST", "WBMP", "WEBP", "WPG", "XBM", "XPM", "XV",
 ];
 
 /// Formats that may be read only.
 const READ_ONLY: &[&str] = &[
     "3FR", "ARW", "CR2", "CR3", "CRW", "CUT", "DCM", "DCR", "DCRAW", "DNG", "ERF", "FFF", "IIQ",
-    "JNX", "K25", "KDC", "MAC", "MDC", "MEF", "MOS", "MPO", "MRW", "NEF", "NRW", "ORF", "PEF",
-    "PES", "PIX", "PWP", "RAF", "RAW", "RLA", "RLE", "RMF", "RSVG", "RW2", "RWL", "SCT", "SFW",
-    "SR2", "SRF", "SRW", "STI", "TIM", "TM2", "X3F", "XCF", "XWD",
+    "JNX", "K25", "KDC", "MAC", "MDC", "MEF", "MNG", "MOS", "MPO", "MRW", "NEF", "NRW", "ORF",
+    "PEF", "PES", "PIX", "PWP", "RAF", "RAW", "RLA", "RLE", "RMF", "RSVG", "RW2", "RWL", "SCT",
+    "SFW", "SR2", "SRF", "SRW", "STI", "TIM", "TM2", "X3F", "XCF", "XWD",
 ];
 
 /// Formats of profiles and other metadata, for `-profile`. No bytes are taken for one of them by themselves.
