@@ -300,7 +300,7 @@ table! {
     Setting "lowlight-color" [FREE_COLOR] "white", "Set the colour of what is alike, for `-compare`";
     Operator "magnify" [] "", "Double the size with sharp edges, best for pixel art";
     Operator "map" [FILE] "s3://bucket/palette.gif", "Map colours to those of a file; `-remap` replaced it";
-    Command "mask" [FILE] "", "Restrict operations by a mask" => Both "ImageMagick 7 no longer has it", "`-clip`, `-region` or `-composite` with a mask as third image";
+    Command "mask" [FILE] "", "Restrict operations by a mask" => Both "ImageMagick 7 no longer has it", "`-write-mask`, `-read-mask`, `-region` or `-composite` with a mask as third image";
     Operator "matte" [] "", "Turn the alpha channel on; `+matte` off; `-alpha Set` and `-alpha Off` replaced it";
     Setting "mattecolor" [COLOR] "gray", "Set the colour of `-frame`";
     Command "maximum" [] "", "Take the largest of values" => Both "ImageMagick 7 no longer has it", "`-evaluate-sequence Max`";
