@@ -5,7 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
@@ -125,7 +126,7 @@ impl S3 {
 
     /// Makes a bucket; nothing happens if it is there already.
     pub fn make_bucket(&self, name: &str) {
-        let answer = self.send(Method::PUT, name, "", &[], Bytes::new());
+        let answer = self.send(&Method::PUT, name, "", &[], &Bytes::new());
         assert!(
             answer.status.is_success() || answer.status == StatusCode::CONFLICT,
             "bucket `{name}` cannot be made: {} {}",
@@ -238,23 +239,31 @@ impl S3 {
     /// Sends a signed request past the proxy. The path is signed and sent as it is, so every key can be addressed.
     fn send(
         &self,
-        method: Method,
+        method: &Method,
         bucket: &str,
         key: &str,
         headers: &[(&str, &str)],
-        body: Bytes,
+        body: &Bytes,
     ) -> Answer {
-        let request = signed(
-            &self.credential,
-            &self.ports,
-            method,
-            bucket,
-            key,
-            headers,
-            body,
-        );
-        client::send(&self.client, request)
-            .unwrap_or_else(|error| panic!("the S3 server does not answer: {error}"))
+        let start = Instant::now();
+        loop {
+            let request = signed(
+                &self.credential,
+                &self.ports,
+                method.clone(),
+                bucket,
+                key,
+                headers,
+                body.clone(),
+            );
+            let answer = client::send(&self.client, request)
+                .unwrap_or_else(|error| panic!("the S3 server does not answer: {error}"));
+            // A server just started again asks for patience until its parts have found each other.
+            if !answer.status.is_server_error() || start.elapsed() > START_LIMIT {
+                return answer;
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
     }
 }
 
@@ -282,24 +291,25 @@ impl Bucket<'_> {
 
     /// Writes an object with headers such as `content-type` or `x-amz-meta-…`.
     pub fn put_with(&self, key: &str, bytes: impl Into<Bytes>, headers: &[(&str, &str)]) {
-        let answer = self.send(Method::PUT, key, headers, bytes.into());
+        let answer = self.send(&Method::PUT, key, headers, &bytes.into());
         assert!(answer.found(key), "bucket `{}` is missing", self.name);
     }
 
     /// See [`S3::get`].
     pub fn get(&self, key: &str) -> Option<Object> {
-        let answer = self.send(Method::GET, key, &[], Bytes::new());
+        let answer = self.send(&Method::GET, key, &[], &Bytes::new());
         answer.found(key).then_some(answer.object)
     }
 
     /// See [`S3::exists`].
     pub fn exists(&self, key: &str) -> bool {
-        self.send(Method::HEAD, key, &[], Bytes::new()).found(key)
+        self.send(&Method::HEAD, key, &[], &Bytes::new()).found(key)
     }
 
     /// See [`S3::delete`].
     pub fn delete(&self, key: &str) {
-        self.send(Method::DELETE, key, &[], Bytes::new()).found(key);
+        self.send(&Method::DELETE, key, &[], &Bytes::new())
+            .found(key);
     }
 
     /// See [`S3::list`].
@@ -322,7 +332,7 @@ impl Bucket<'_> {
             .get_count(&format!("/{}/{key}", self.name))
     }
 
-    fn send(&self, method: Method, key: &str, headers: &[(&str, &str)], body: Bytes) -> Answer {
+    fn send(&self, method: &Method, key: &str, headers: &[(&str, &str)], body: &Bytes) -> Answer {
         assert!(!key.is_empty(), "an object's key is not empty");
         self.server.send(method, self.name, key, headers, body)
     }
