@@ -804,6 +804,11 @@ async fn generators_are_sources_too() {
             "background navy fill white pointsize 30",
             "-background navy -fill white -pointsize 30 label:Imago",
         ),
+        (
+            "label:Imago",
+            "fill pattern:bricks read rose: +append",
+            "-fill pattern:bricks label:Imago rose: +append",
+        ),
         ("pango:<b>Imago</b>", "strip", "pango:<b>Imago</b> -strip"),
     ];
     for (infile, operation, words) in table {

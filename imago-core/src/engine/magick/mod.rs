@@ -28,7 +28,7 @@ use source::Source;
 use text::Output;
 use wand::{Complaint, Wand};
 
-use super::{Conversion, Converted, File, animation};
+use super::{Conversion, Converted, File, Input, animation};
 use crate::error::{Error, ErrorKind, Result};
 use crate::operation::Step;
 
@@ -46,7 +46,7 @@ pub(crate) fn convert(conversion: &Conversion<'_>) -> Result<Converted> {
         let before;
         (before, steps) = steps.split_at(settings);
         for step in before {
-            apply(&mut wand, step, &mut output)?;
+            run(&mut wand, step, &mut inputs, conversion, &mut output)?;
         }
     }
     output.note(source.read_into(&mut wand)?);
@@ -59,24 +59,7 @@ pub(crate) fn convert(conversion: &Conversion<'_>) -> Result<Converted> {
         output.remark("the frames were completed before the first operation, as by `-coalesce`");
     }
     for step in steps {
-        if step.input().is_none() {
-            apply(&mut wand, step, &mut output)?;
-            continue;
-        }
-        let input = inputs
-            .next()
-            .ok_or_else(|| missing_input(&step.to_string()))?;
-        let before = images(&wand);
-        let warning = match step.option {
-            "-read" => Source::of(input, conversion.ghostscript)
-                .and_then(|input| input.read_into(&mut wand)),
-            _ => named_file::apply(&mut wand, step, input),
-        };
-        let warning = warning.map_err(|error| error.context(&format!("`{step}` failed")))?;
-        output.note(warning);
-        if step.option == "-read" {
-            profile::prepare(&mut wand, before, conversion, &mut output)?;
-        }
+        run(&mut wand, step, &mut inputs, conversion, &mut output)?;
     }
     if animated && animation::wants_optimise(conversion.format.name()) {
         apply(&mut wand, &Step::new("-layers", &["Optimize"]), &mut output)?;
@@ -85,6 +68,35 @@ pub(crate) fn convert(conversion: &Conversion<'_>) -> Result<Converted> {
     // Settings reach the images when the next option runs, and the encoder reads them from the images.
     apply(&mut wand, &Step::new("-noop", &[]), &mut output)?;
     write(&mut wand, conversion, output)
+}
+
+/// Runs a step, with the next of the inputs if it wants one.
+fn run<'a>(
+    wand: &mut Wand<'_>,
+    step: &Step,
+    inputs: &mut impl Iterator<Item = &'a Input>,
+    conversion: &Conversion<'a>,
+    output: &mut Output,
+) -> Result<()> {
+    if step.input().is_none() {
+        return apply(wand, step, output);
+    }
+    let input = inputs
+        .next()
+        .ok_or_else(|| missing_input(&step.to_string()))?;
+    let before = images(wand);
+    let warning = match step.option {
+        "-read" => {
+            Source::of(input, conversion.ghostscript).and_then(|input| input.read_into(wand))
+        }
+        _ => named_file::apply(wand, step, input),
+    };
+    let warning = warning.map_err(|error| error.context(&format!("`{step}` failed")))?;
+    output.note(warning);
+    if step.option == "-read" {
+        profile::prepare(wand, before, conversion, output)?;
+    }
+    Ok(())
 }
 
 fn images(wand: &Wand<'_>) -> usize {
