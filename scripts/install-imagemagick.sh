@@ -234,7 +234,7 @@ fetch() {
 }
 
 get_source() {
-  local versions version hash name
+  local versions version
   set_up_private_apt
   # The exit status is not asked: not every suite has a security suite.
   run_logged "reading the source index of Debian $suite" '' private_apt apt-get update || true
@@ -247,20 +247,60 @@ get_source() {
   done >"$work/files"
 
   for version in $versions; do
-    version_fits "$version" || continue
-    say "fetching the source of imagemagick $version"
-    rm -f "$work"/{orig,debian}.tar
-    # The .dsc is not fetched: the signed index has the hashes itself, and it is
-    # a file that mirrors may lack.
-    while read -r hash name; do
-      case $name in
-        *.orig.tar.?z*) fetch "$hash" "$work/orig.tar" ;;
-        *.debian.tar.?z*) fetch "$hash" "$work/debian.tar" ;;
-      esac || { say "  $name is not to be had: trying an older revision"; break; }
-    done < <(awk -v version="$version" '$4 == version && !/\.asc / { print $1, $2 }' "$work/files")
-    [[ ! -f $work/orig.tar || ! -f $work/debian.tar ]] || return 0
+    ! version_fits "$version" || ! get_tarballs "$version" || return 0
+  done
+  for version in $versions; do
+    ! version_fits "$version" || ! get_older_revision "$version" || return 0
   done
   fail_with_log "Debian $suite has no ImageMagick ($series) whose files are all to be had"
+}
+
+# get_tarballs VERSION: both tarballs, by the hashes in $work/files. The .dsc is not
+# fetched: the signed index has the hashes itself, and it is a file that mirrors may lack.
+get_tarballs() {
+  local hash name
+  say "fetching the source of imagemagick $1"
+  rm -f "$work"/{orig,debian}.tar
+  while read -r hash name; do
+    case $name in
+      *.orig.tar.?z*) fetch "$hash" "$work/orig.tar" ;;
+      *.debian.tar.?z*) fetch "$hash" "$work/debian.tar" ;;
+    esac || { say "  $name is not to be had: trying an older revision"; break; }
+  done < <(awk -v version="$1" '$4 == version && !/\.asc / { print $1, $2 }' "$work/files")
+  [[ -f $work/orig.tar && -f $work/debian.tar ]]
+}
+
+# get_older_revision VERSION: a mirror may offer an index before the files that it names,
+# while it still has the revisions before them. For those the .dsc, which a developer of
+# Debian has signed, says what the index says no more.
+get_older_revision() {
+  local version=$1 stem=${1%u*} number=${1##*u} keyring site directory name
+  [[ $stem == *+deb* && $number =~ ^[0-9]+$ ]] || return 1
+  need_tools_and debian-keyring gpgv
+  for keyring in /usr/share/keyrings/debian-keyring.{gpg,pgp} ''; do [[ ! -f $keyring ]] || break; done
+  [[ -n $keyring ]] || return 1
+  while ((--number > 0)); do
+    version=${stem}u$number
+    name=imagemagick_${version#*:}.dsc
+    while read -r site directory; do
+      private_apt /usr/lib/apt/apt-helper download-file "$site/$directory/$name" "$work/dsc" >>"$log" 2>&1 </dev/null &&
+        gpgv --keyring "$keyring" --output "$work/signed" "$work/dsc" >>"$log" 2>&1 || continue
+      awk -v at="$site/$directory" -v version="$version" '/^[^ ]/ { here = /^Checksums-Sha256:/; next }
+        here { print $1, $3, at "/" $3, version }' "$work/signed" >>"$work/files"
+    done < <(places)
+    ! grep -qF " $version" "$work/files" || ! get_tarballs "$version" || return 0
+  done
+  return 1
+}
+
+# Prints "SITE DIRECTORY" of each place that may have files of the source package.
+places() {
+  local site directory
+  for site in $(sed -n 's/^URIs: //p' "$work/apt/debian.sources"); do
+    for directory in $(private_apt apt-cache showsrc --only-source imagemagick 2>>"$log" | sed -n 's/^Directory: //p' | sort -u); do
+      printf '%s %s\n' "$site" "$directory"
+    done
+  done
 }
 
 unpack_source() {
