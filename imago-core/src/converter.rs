@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 
 use crate::engine::{
-    Conversion, Converted, Engine, Format, Identity, Input, Limits, Stop, colour, generator,
+    self, Conversion, Converted, Engine, Format, Identity, Input, Limits, Stop, colour, generator,
     ghostscript, magick,
 };
 use crate::error::{Error, ErrorKind, Result};
@@ -543,17 +543,28 @@ impl Converter {
     ///
     /// It waits for a thread of the pool as a conversion does. A future that is dropped cancels it.
     pub async fn identify(&self, image: impl Into<Bytes>) -> Result<Identity> {
+        let image = image.into();
+        let bytes = image.len() as u64;
         let image = Input::Object {
-            bytes: image.into(),
+            bytes: image,
             name: String::new(),
             extension: None,
             selector: None,
         };
         let timeout = self.0.limits.timeout;
+        let mut image = [image];
         let ghostscript = self.0.ghostscript.clone();
-        let work = move |stop: &Stop| magick::identify(&image, ghostscript.as_deref(), stop);
+        let work = move |stop: &Stop| {
+            if let Some(program) = &ghostscript {
+                ghostscript::draw_all(&mut image, &[], program, stop)?;
+            }
+            engine::identify(&image[0], stop)
+        };
         let (identity, _) = self.on_pool(timeout, work).await;
-        identity.map_err(|error| error.context("can't identify the image"))
+        match identity {
+            Ok(identity) => Ok(Identity { bytes, ..identity }),
+            Err(error) => Err(error.context("can't identify the image")),
+        }
     }
 
     /// Parses operation strings, and finds what they read.
@@ -611,14 +622,17 @@ impl Converter {
         &self,
         timeout: Duration,
         pipeline: Pipeline,
-        inputs: Vec<Input>,
+        mut inputs: Vec<Input>,
         format: Format,
         separate: bool,
     ) -> (Result<Converted>, Duration) {
         let (animations, upright) = (self.0.animations, self.0.upright);
         let (cmyk, ghostscript) = (self.0.cmyk.clone(), self.0.ghostscript.clone());
         let work = move |stop: &Stop| {
-            magick::convert(&Conversion {
+            if let Some(program) = &ghostscript {
+                ghostscript::draw_all(&mut inputs, pipeline.steps(), program, stop)?;
+            }
+            engine::convert(&Conversion {
                 inputs: &inputs,
                 steps: pipeline.steps(),
                 format: &format,
@@ -626,7 +640,6 @@ impl Converter {
                 animations,
                 cmyk: cmyk.as_deref(),
                 upright,
-                ghostscript: ghostscript.as_deref(),
                 stop,
             })
         };

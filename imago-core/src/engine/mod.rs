@@ -9,7 +9,6 @@ mod identity;
 pub(crate) mod magick;
 mod svg;
 
-use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -90,9 +89,17 @@ pub(crate) struct Conversion<'a> {
     pub(crate) cmyk: Option<&'a [u8]>,
     /// Whether images are put upright for results that can't say which way up they are.
     pub(crate) upright: bool,
-    /// Ghostscript, if it may be run.
-    pub(crate) ghostscript: Option<&'a Path>,
     pub(crate) stop: &'a Stop,
+}
+
+/// Runs one conversion on this thread, to its end or until it is to stop.
+pub(crate) fn convert(conversion: &Conversion<'_>) -> Result<Converted> {
+    magick::convert(conversion)
+}
+
+/// Says what an image is, on this thread.
+pub(crate) fn identify(image: &Input, stop: &Stop) -> Result<Identity> {
+    magick::identify(image, stop)
 }
 
 /// What images are read from.
@@ -107,6 +114,14 @@ pub(crate) enum Input {
         extension: Option<String>,
         /// Which frames or which region of it: what stands between the brackets of `file[0]`.
         selector: Option<String>,
+    },
+    /// A document, which Ghostscript has drawn.
+    Pages {
+        pages: ghostscript::Pages,
+        /// What the document is called.
+        name: String,
+        /// ImageMagick's name of the document's format.
+        format: String,
     },
     /// One of ImageMagick's generators with its argument: `gradient:red-blue`.
     Generated(String),
@@ -138,7 +153,21 @@ pub(crate) struct Stop {
     timeout: Duration,
     /// When the conversion was taken up: the wait for a thread is not counted.
     started: OnceLock<Instant>,
-    canceled: AtomicBool,
+    signals: Flags,
+}
+
+/// What is said to a running conversion from outside its thread. In memory that two processes share, it has to be plain.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub(crate) struct Signals {
+    pub(crate) canceled: AtomicBool,
+}
+
+#[derive(Debug)]
+enum Flags {
+    Own(Signals),
+    /// Those of the process that this one works for.
+    Shared(&'static Signals),
 }
 
 impl Stop {
@@ -147,7 +176,25 @@ impl Stop {
         Self {
             timeout,
             started: OnceLock::new(),
-            canceled: AtomicBool::new(false),
+            signals: Flags::Own(Signals {
+                canceled: AtomicBool::new(false),
+            }),
+        }
+    }
+
+    /// As [`after`](Self::after), but another process may cancel it.
+    pub(crate) const fn shared(timeout: Duration, signals: &'static Signals) -> Self {
+        Self {
+            timeout,
+            started: OnceLock::new(),
+            signals: Flags::Shared(signals),
+        }
+    }
+
+    fn signals(&self) -> &Signals {
+        match &self.signals {
+            Flags::Own(signals) => signals,
+            Flags::Shared(signals) => signals,
         }
     }
 
@@ -158,7 +205,7 @@ impl Stop {
 
     /// Stops as soon as can be.
     pub(crate) fn cancel(&self) {
-        self.canceled.store(true, Ordering::Relaxed);
+        self.signals().canceled.store(true, Ordering::Relaxed);
     }
 
     /// Whether it is time.
@@ -166,8 +213,19 @@ impl Stop {
         self.is_canceled() || self.is_late()
     }
 
-    fn is_canceled(&self) -> bool {
-        self.canceled.load(Ordering::Relaxed)
+    pub(crate) fn is_canceled(&self) -> bool {
+        self.signals().canceled.load(Ordering::Relaxed)
+    }
+
+    /// How much of its time is left.
+    pub(crate) fn left(&self) -> Duration {
+        let gone = self.started.get().map_or(Duration::ZERO, Instant::elapsed);
+        self.timeout.saturating_sub(gone)
+    }
+
+    /// How much time it has in all.
+    pub(crate) const fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     fn is_late(&self) -> bool {

@@ -35,7 +35,6 @@ fn run_until(source: &[u8], steps: &[Step], format: &Format, stop: &Stop) -> Res
         animations: true,
         cmyk: None,
         upright: false,
-        ghostscript: None,
         stop,
     })
 }
