@@ -10,10 +10,11 @@ pub(crate) mod magick;
 mod svg;
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 pub(crate) use format::shown;
 pub use format::{Format, FormatInfo, OtherFormat, formats};
@@ -24,7 +25,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::operation::Step;
 
 /// What a conversion may use. ImageMagick keeps these for the whole process, so the last converter built sets them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Limits {
     /// The largest source, in bytes. Default: 512 MiB.
@@ -39,6 +40,10 @@ pub struct Limits {
     pub frames: u64,
     /// The memory for the pixels of all conversions together, in bytes. Default: 4 GiB.
     pub memory: u64,
+    /// The largest result, in bytes, of all its files together. Default: 1 GiB.
+    pub output_bytes: u64,
+    /// The most that temporary files of one conversion may take, in bytes, in a [sandbox](crate::sandbox). Default: 4 GiB.
+    pub scratch_bytes: u64,
     /// How long one conversion may take, and the default where an action names no time. Default: 5 minutes.
     pub timeout: Duration,
 }
@@ -52,6 +57,8 @@ impl Default for Limits {
             pixels: 256_000_000,
             frames: 10_000,
             memory: 4 << 30,
+            output_bytes: 1 << 30,
+            scratch_bytes: 4 << 30,
             timeout: Duration::from_secs(300),
         }
     }
@@ -156,11 +163,14 @@ pub(crate) struct Stop {
     signals: Flags,
 }
 
-/// What is said to a running conversion from outside its thread. In memory that two processes share, it has to be plain.
+/// What is said to a running conversion from outside its thread.
+///
+/// It may lie in memory that another process writes to, so whatever bits are there must be a value.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub(crate) struct Signals {
-    pub(crate) canceled: AtomicBool,
+    /// Not zero once it is canceled.
+    pub(crate) canceled: AtomicU32,
 }
 
 #[derive(Debug)]
@@ -177,7 +187,7 @@ impl Stop {
             timeout,
             started: OnceLock::new(),
             signals: Flags::Own(Signals {
-                canceled: AtomicBool::new(false),
+                canceled: AtomicU32::new(0),
             }),
         }
     }
@@ -205,7 +215,7 @@ impl Stop {
 
     /// Stops as soon as can be.
     pub(crate) fn cancel(&self) {
-        self.signals().canceled.store(true, Ordering::Relaxed);
+        self.signals().canceled.store(1, Ordering::Relaxed);
     }
 
     /// Whether it is time.
@@ -214,7 +224,7 @@ impl Stop {
     }
 
     pub(crate) fn is_canceled(&self) -> bool {
-        self.signals().canceled.load(Ordering::Relaxed)
+        self.signals().canceled.load(Ordering::Relaxed) != 0
     }
 
     /// How much of its time is left.

@@ -13,7 +13,7 @@ mod named_file;
 pub(crate) mod options;
 mod policy;
 mod profile;
-mod runtime;
+pub(crate) mod runtime;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -23,7 +23,6 @@ mod wand;
 use magick_rust::bindings::ExceptionType;
 
 pub(crate) use identify::identify;
-pub(crate) use runtime::set_limits;
 use source::Source;
 use text::Output;
 use wand::{Complaint, Wand};
