@@ -331,7 +331,7 @@ impl Builder {
             (true, Some(file)) => Some(read_cmyk_profile(file).await?),
         };
         let threads = pool.current_num_threads();
-        let workers = Workers::new(self.sandbox, threads, &self.limits, cmyk.as_ref())?;
+        let workers = Workers::new(self.sandbox, threads, &self.limits, 256 << 20, cmyk.as_ref())?;
         let workers = Arc::new(workers);
         let first = Arc::clone(&workers);
         let fences = on_pool(&pool, move || first.fences()).await?;
@@ -660,8 +660,9 @@ impl Converter {
             if let Some(program) = &ghostscript {
                 ghostscript::draw_all(&mut inputs, pipeline.steps(), program, stop)?;
             }
-            workers.convert(&Conversion {
+            let conversion = Conversion {
                 inputs: &inputs,
+                decoded: None,
                 steps: pipeline.steps(),
                 format: &format,
                 separate: separate || pipeline.is_separate(),
@@ -669,7 +670,8 @@ impl Converter {
                 cmyk: cmyk.as_deref(),
                 upright,
                 stop,
-            })
+            };
+            workers.convert(&conversion, None)
         };
         self.on_pool(timeout, work).await
     }

@@ -2,6 +2,7 @@
 
 mod animation;
 pub(crate) mod colour;
+mod decoded;
 mod format;
 pub(crate) mod generator;
 pub(crate) mod ghostscript;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use decoded::{Decoded, Layout, decode};
 pub(crate) use format::shown;
 pub use format::{Format, FormatInfo, OtherFormat, formats};
 pub use identity::{Density, Identity};
@@ -86,6 +88,8 @@ impl Engine {
 pub(crate) struct Conversion<'a> {
     /// What the images are read from: first the source, then one for each `-read` among the steps, in order.
     pub(crate) inputs: &'a [Input],
+    /// The source's pixels, where they have been decoded before.
+    pub(crate) decoded: Option<&'a Decoded>,
     pub(crate) steps: &'a [Step],
     pub(crate) format: &'a Format,
     /// Whether each image goes into a file of its own, though the format holds several.

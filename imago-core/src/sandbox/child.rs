@@ -1,7 +1,7 @@
 //! The life of a child: it is set up, takes its rights from itself, and converts until its parent has no more for it.
 
 use std::fs::File;
-use std::io::{self, IoSliceMut, Read as _, Write as _};
+use std::io::{self, IoSliceMut, Write as _};
 use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -14,7 +14,8 @@ use super::confine;
 use super::death;
 use super::frame::{self, Frame, Kind};
 use super::mailbox::{Mailbox, SharedSignals};
-use super::message::{self, Answer, Failure, Question, Ready, Setup, Work};
+use super::message::{self, Answer, Failure, Question, Ready, Setup, Sitting, Work};
+use super::{mailbox, sheet};
 use crate::engine::magick::runtime;
 use crate::engine::{self, Signals, Stop};
 use crate::error::{Error, ErrorKind, Result};
@@ -54,8 +55,10 @@ impl Child {
         // SAFETY: nothing else in this program uses its standard input.
         let socket = unsafe { OwnedFd::from_raw_fd(0) };
         let socket = File::from(socket);
-        let (frame, files) = first_frame(&socket).map_err(lost)?;
-        let [inbox, outbox, signals] = files;
+        let (frame, files) = receive(&socket).map_err(lost)?.ok_or_else(nothing)?;
+        let Ok([inbox, outbox, signals]) = <[_; 3]>::try_from(files) else {
+            return Err(nothing());
+        };
         let signals = SharedSignals::open(signals).map_err(lost)?;
         let mut child = Self {
             socket,
@@ -102,25 +105,19 @@ impl Child {
 
     /// Does what it is asked, until nobody is there to ask.
     fn work(&mut self) -> Result<()> {
-        let mut bytes = [0; frame::LENGTH];
-        loop {
-            match self.socket.read_exact(&mut bytes) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
-                Err(error) => return Err(lost(error)),
-            }
-            let frame = Frame::parse(&bytes)
-                .map_err(|frame::NoFrame(why)| Error::new(ErrorKind::Internal, why))?;
+        while let Some((frame, files)) = receive(&self.socket).map_err(lost)? {
             // The parent's own code has no panic on its way; the child's must not be an end without a word.
-            let done = catch_unwind(AssertUnwindSafe(|| self.one(frame)));
+            let done = catch_unwind(AssertUnwindSafe(|| self.one(frame, files)));
             match done.unwrap_or_else(|_| Err(bug())) {
                 Ok(()) => {}
                 Err(error) => self.send(Kind::Failed, &Failure::of(&error), &[])?,
             }
         }
+        Ok(())
     }
 
-    fn one(&mut self, frame: Frame) -> Result<()> {
+    fn one(&mut self, frame: Frame, files: Vec<OwnedFd>) -> Result<()> {
+        let file = files.into_iter().next().ok_or_else(nothing);
         match frame.kind {
             Kind::Convert => {
                 let (work, bytes) = self.take::<Work>(frame)?;
@@ -128,7 +125,16 @@ impl Child {
                 super::fault::misbehave(&bytes, &mut self.socket)?;
                 let stop = self.stop(work.timeout);
                 let cmyk = self.cmyk.clone();
-                let converted = work.run(bytes, cmyk.as_deref(), &stop, engine::convert)?;
+                let converted = work.run(
+                    bytes,
+                    |layout| {
+                        let length = usize::try_from(layout.bytes()).unwrap_or(usize::MAX);
+                        mailbox::map_sealed(file?, length).map_err(lost)
+                    },
+                    cmyk.as_deref(),
+                    &stop,
+                    engine::convert,
+                )?;
                 let files: Vec<_> = converted.files.iter().map(|file| &file.bytes[..]).collect();
                 self.send(Kind::Converted, &Answer::of(&converted), &files)
             }
@@ -139,6 +145,17 @@ impl Child {
                 let stop = self.stop(question.timeout);
                 let identity = engine::identify(&question.input.with(&mut bytes)?, &stop)?;
                 self.send(Kind::Identified, &identity, &[])
+            }
+            Kind::Decode => {
+                let (sitting, mut bytes) = self.take::<Sitting>(frame)?;
+                #[cfg(feature = "fault-injection")]
+                super::fault::misbehave(&bytes, &mut self.socket)?;
+                let stop = self.stop(sitting.timeout);
+                let input = sitting.input.with(&mut bytes)?;
+                let mut write = sheet::writer(file?);
+                let is_done = engine::decode(&input, sitting.layout, &stop, &mut write)?;
+                drop(write);
+                self.send(Kind::Decoded, &is_done, &[])
             }
             _ => Err(Error::new(
                 ErrorKind::Internal,
@@ -185,28 +202,32 @@ impl Child {
     }
 }
 
-/// The first frame, with which the files come.
-fn first_frame(socket: &File) -> io::Result<(Frame, [OwnedFd; 3])> {
+/// The next frame and the files that come with it, or `None` when there will be no more.
+fn receive(socket: &File) -> io::Result<Option<(Frame, Vec<OwnedFd>)>> {
     let mut bytes = [0; frame::LENGTH];
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut slices = [IoSliceMut::new(&mut bytes)];
-    let received = recvmsg(socket, &mut slices, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?.bytes;
-    let files: Vec<_> = ancillary
-        .drain()
-        .filter_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(files) => Some(files),
-            _ => None,
-        })
-        .flatten()
-        .collect();
-    let frame = Frame::parse(&bytes)
-        .ok()
-        .filter(|_| received == frame::LENGTH);
-    match (frame, files.try_into()) {
-        (Some(frame), Ok(files)) => Ok((frame, files)),
-        _ => Err(io::ErrorKind::InvalidData.into()),
+    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::WAITALL;
+    let received = recvmsg(socket, &mut slices, &mut ancillary, flags)?.bytes;
+    let files = ancillary.drain().filter_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(files) => Some(files),
+        _ => None,
+    });
+    let files = files.flatten().collect();
+    match (received, Frame::parse(&bytes)) {
+        (0, _) => Ok(None),
+        (frame::LENGTH, Ok(frame)) => Ok(Some((frame, files))),
+        (_, Err(frame::NoFrame(why))) => Err(io::Error::new(io::ErrorKind::InvalidData, why)),
+        _ => Err(io::ErrorKind::UnexpectedEof.into()),
     }
+}
+
+fn nothing() -> Error {
+    Error::new(
+        ErrorKind::Internal,
+        "a message comes without the files that belong to it",
+    )
 }
 
 fn lost(error: io::Error) -> Error {

@@ -11,7 +11,7 @@ pub(super) const LENGTH: usize = 24;
 pub(super) const MAX_BODY: u32 = 16 << 20;
 
 /// Changes whenever frames or bodies do. Both sides are one program, so a mismatch is a bug and no upgrade.
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 const MAGIC: [u8; 4] = *b"IMGF";
 
@@ -25,6 +25,8 @@ pub(super) enum Kind {
     Convert = 2,
     /// To the child: an image to describe.
     Identify = 3,
+    /// To the child, with a file for the pixels: an image to decode for others.
+    Decode = 4,
     /// From the child: it is confined, and waits.
     Ready = 129,
     /// From the child: the files that came of a conversion.
@@ -33,17 +35,21 @@ pub(super) enum Kind {
     Identified = 131,
     /// From the child: why there is no result.
     Failed = 132,
+    /// From the child: whether the pixels are where they were to go.
+    Decoded = 133,
 }
 
 impl Kind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::Setup,
         Self::Convert,
         Self::Identify,
+        Self::Decode,
         Self::Ready,
         Self::Converted,
         Self::Identified,
         Self::Failed,
+        Self::Decoded,
     ];
 }
 

@@ -54,25 +54,7 @@ impl Mailbox {
 
     /// A message of the other side's, without a copy. That side must leave it alone as long as it is looked at.
     pub(super) fn map(&self, length: usize) -> io::Result<Bytes> {
-        if length == 0 {
-            return Ok(Bytes::new());
-        }
-        let flags = MapFlags::SHARED;
-        // SAFETY: the kernel chooses the place, and the mapping is unmapped by its owner only.
-        let start = unsafe {
-            mm::mmap(
-                ptr::null_mut(),
-                length,
-                ProtFlags::READ,
-                flags,
-                &self.file,
-                0,
-            )?
-        };
-        Ok(Bytes::from_owner(Mapping {
-            start: start.cast(),
-            length,
-        }))
+        map(&self.file, length, MapFlags::SHARED)
     }
 
     /// Gives memory back after a large message. The other side must not look at it.
@@ -96,7 +78,29 @@ impl AsFd for Mailbox {
     }
 }
 
-/// Bytes of a mailbox, mapped to be read.
+/// So many bytes of a file that nobody can change any more.
+pub(super) fn map_sealed(file: OwnedFd, length: usize) -> io::Result<Bytes> {
+    let file = File::from(file);
+    if file.metadata()?.len() < length as u64 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    // Older kernels refuse to map what is sealed as shared. Of what is only read, private pages are the same ones.
+    map(&file, length, MapFlags::PRIVATE)
+}
+
+fn map(file: &File, length: usize, flags: MapFlags) -> io::Result<Bytes> {
+    if length == 0 {
+        return Ok(Bytes::new());
+    }
+    // SAFETY: the kernel chooses the place, and the mapping is unmapped by its owner only.
+    let start = unsafe { mm::mmap(ptr::null_mut(), length, ProtFlags::READ, flags, file, 0)? };
+    Ok(Bytes::from_owner(Mapping {
+        start: start.cast(),
+        length,
+    }))
+}
+
+/// Bytes of a file, mapped to be read.
 struct Mapping {
     start: *const u8,
     length: usize,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::ghostscript::Pages;
 use crate::engine::magick::options;
-use crate::engine::{Conversion, Converted, File, Identity, Input, Limits};
+use crate::engine::{Conversion, Converted, Decoded, File, Identity, Input, Layout, Limits, Stop};
 use crate::error::{Error, ErrorKind, Result};
 use crate::operation::Step;
 
@@ -30,6 +30,8 @@ pub(super) struct Setup {
     pub(super) read_only: Vec<String>,
     /// The length of the profile of CMYK images that carry none, which follows.
     pub(super) cmyk: Option<u64>,
+    /// How many bytes pixels may take that conversions share.
+    pub(super) shared_bytes: u64,
     /// Which fences are left open, in tests.
     pub(super) open: Open,
 }
@@ -61,6 +63,8 @@ pub(super) struct Ready {
 )]
 pub(super) struct Work {
     inputs: Vec<InputBody>,
+    /// How the source's pixels lie in the file that comes with the message, if one does.
+    decoded: Option<Layout>,
     steps: Vec<(String, Vec<String>)>,
     format: String,
     separate: bool,
@@ -94,6 +98,14 @@ pub(super) struct Question {
     pub(super) timeout: Duration,
 }
 
+/// An image that is to be decoded into the file that comes with the message.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Sitting {
+    pub(super) input: InputBody,
+    pub(super) layout: Layout,
+    pub(super) timeout: Duration,
+}
+
 /// What came of a conversion, without the files, which follow.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Answer {
@@ -114,9 +126,13 @@ pub(super) struct Failure {
 
 impl Work {
     /// What to send for a conversion: the body, and the bytes that follow it.
-    pub(super) fn of<'a>(conversion: &Conversion<'a>) -> (Self, Vec<&'a Bytes>) {
+    pub(super) fn of<'a>(
+        conversion: &Conversion<'a>,
+        decoded: Option<Layout>,
+    ) -> (Self, Vec<&'a Bytes>) {
         let Conversion {
             inputs,
+            decoded: _,
             steps,
             format,
             separate,
@@ -128,6 +144,7 @@ impl Work {
         let step = |step: &Step| (step.option.to_owned(), step.arguments.clone());
         let work = Self {
             inputs: inputs.iter().map(InputBody::of).collect(),
+            decoded,
             steps: steps.iter().map(step).collect(),
             format: format.name().to_owned(),
             separate: *separate,
@@ -143,8 +160,9 @@ impl Work {
     pub(super) fn run<T>(
         self,
         bytes: Bytes,
+        pixels: impl FnOnce(Layout) -> Result<Bytes>,
         cmyk: Option<&[u8]>,
-        stop: &crate::engine::Stop,
+        stop: &Stop,
         convert: impl FnOnce(&Conversion<'_>) -> Result<T>,
     ) -> Result<T> {
         let mut bytes = bytes;
@@ -152,8 +170,16 @@ impl Work {
         let inputs = inputs.collect::<Result<Vec<_>>>()?;
         let steps = self.steps.into_iter().map(step);
         let steps = steps.collect::<Result<Vec<_>>>()?;
+        let decoded = match self.decoded {
+            Some(layout) => Some(Decoded {
+                layout,
+                samples: pixels(layout)?,
+            }),
+            None => None,
+        };
         convert(&Conversion {
             inputs: &inputs,
+            decoded: decoded.as_ref(),
             steps: &steps,
             format: &self.format.parse()?,
             separate: self.separate,

@@ -28,10 +28,13 @@ mod frame;
 mod mailbox;
 mod message;
 mod scratch;
+mod sheet;
 mod worker;
 
 use std::ffi::OsString;
 use std::fmt;
+use std::io;
+use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -39,11 +42,14 @@ use bytes::Bytes;
 
 pub(crate) use scratch::Scratch;
 
-use crate::engine::{self, Conversion, Converted, Identity, Input, Limits, Stop};
+use crate::engine::{
+    self, Conversion, Converted, Decoded, Identity, Input, Layout, Limits, Stop,
+};
 use crate::error::{Error, ErrorKind, Result};
 use frame::Kind;
-use message::{Answer, Open, Question, Work};
-use worker::Worker;
+use message::{Answer, Open, Question, Sitting, Work};
+use sheet::{Blank, Sheet};
+use worker::{Message, Worker};
 
 /// The first argument of a child, which no user has a reason to write.
 const MARKER: &str = "--imago-sandbox-child";
@@ -195,7 +201,16 @@ struct Settings {
     conversions: u32,
     growth: u64,
     required: bool,
+    shared_bytes: u64,
     open: Open,
+}
+
+/// Pixels that have been decoded, and lie where conversions can see them.
+#[derive(Debug)]
+pub(crate) enum Pixels {
+    Here(Decoded),
+    /// In a file that children are handed.
+    Sealed(Layout, Sheet),
 }
 
 /// What runs conversions: a child for each thread of the pool, or this process.
@@ -213,6 +228,7 @@ impl Workers {
         sandbox: Sandbox,
         threads: usize,
         limits: &Limits,
+        shared_bytes: u64,
         cmyk: Option<&Bytes>,
     ) -> Result<Self> {
         if !sandbox.processes {
@@ -237,6 +253,7 @@ impl Workers {
                 conversions: sandbox.conversions,
                 growth: sandbox.growth,
                 required: sandbox.required,
+                shared_bytes,
                 open: sandbox.open,
             }),
             seats: (0..threads).map(|_| Mutex::default()).collect(),
@@ -268,33 +285,94 @@ impl Workers {
         Ok(fences)
     }
 
-    /// Runs a conversion, on a thread of the pool.
-    pub(crate) fn convert(&self, conversion: &Conversion<'_>) -> Result<Converted> {
+    /// Decodes a source for several conversions, on a thread of the pool. `None` if that is nothing for the native engine
+    /// after all.
+    pub(crate) fn decode(
+        &self,
+        source: &Input,
+        layout: Layout,
+        stop: &Stop,
+    ) -> Result<Option<Pixels>> {
         let Some(settings) = &self.settings else {
-            return engine::convert(conversion);
+            let mut samples = Vec::with_capacity(usize::try_from(layout.bytes()).unwrap_or(0));
+            let is_done = engine::decode(source, layout, stop, &mut |rows| {
+                samples.extend_from_slice(rows);
+                Ok(())
+            })?;
+            let samples = samples.into();
+            return Ok(is_done.then_some(Pixels::Here(Decoded { layout, samples })));
         };
-        let (work, bytes) = Work::of(conversion);
+        // Where there are no seals, or no memory, each conversion decodes for itself.
+        let Ok(blank) = Blank::new(layout.bytes()) else {
+            return Ok(None);
+        };
+        let message = Message {
+            kind: Kind::Decode,
+            body: Sitting {
+                input: message::InputBody::of(source),
+                layout,
+                timeout: stop.left(),
+            },
+            bytes: message::bytes_of(source).into_iter().collect(),
+            file: Some(blank.as_fd()),
+            expected: Kind::Decoded,
+        };
+        let is_done = self.with_worker(settings, |worker| {
+            worker.ask(settings, stop, message, |worker, frame| {
+                worker.body::<bool>(frame)
+            })
+        })?;
+        if !is_done {
+            return Ok(None);
+        }
+        let sheet = blank.seal().map_err(|error| {
+            Error::new(ErrorKind::Crashed, "it holds on to the pixels").with_source(error)
+        })?;
+        Ok(Some(Pixels::Sealed(layout, sheet)))
+    }
+
+    /// Runs a conversion, on a thread of the pool, with the source's pixels if there are some.
+    pub(crate) fn convert(
+        &self,
+        conversion: &Conversion<'_>,
+        pixels: Option<&Pixels>,
+    ) -> Result<Converted> {
+        let Some(settings) = &self.settings else {
+            let decoded = match pixels {
+                Some(Pixels::Here(decoded)) => Some(decoded),
+                _ => None,
+            };
+            return engine::convert(&Conversion {
+                decoded,
+                ..*conversion
+            });
+        };
+        let (layout, sheet) = match pixels {
+            Some(Pixels::Sealed(layout, sheet)) => (Some(*layout), Some(sheet)),
+            _ => (None, None),
+        };
+        let (body, bytes) = Work::of(conversion, layout);
+        let message = Message {
+            kind: Kind::Convert,
+            body,
+            bytes,
+            file: sheet.map(Sheet::as_fd),
+            expected: Kind::Converted,
+        };
         self.with_worker(settings, |worker| {
-            worker.ask(
-                settings,
-                conversion.stop,
-                (Kind::Convert, &work),
-                bytes,
-                Kind::Converted,
-                |worker, frame| {
-                    let answer: Answer = worker.body(frame)?;
-                    let mut at = u64::from(frame.body);
-                    let following = frame.total - at;
-                    if following > settings.limits.output_bytes {
-                        return Err(Error::new(ErrorKind::Crashed, "its result is too long"));
-                    }
-                    answer.into_converted(following, |length| {
-                        let bytes = worker.read(at, length);
-                        at += length;
-                        bytes
-                    })
-                },
-            )
+            worker.ask(settings, conversion.stop, message, |worker, frame| {
+                let answer: Answer = worker.body(frame)?;
+                let mut at = u64::from(frame.body);
+                let following = frame.total - at;
+                if following > settings.limits.output_bytes {
+                    return Err(Error::new(ErrorKind::Crashed, "its result is too long"));
+                }
+                answer.into_converted(following, |length| {
+                    let bytes = worker.read(at, length);
+                    at += length;
+                    bytes
+                })
+            })
         })
     }
 
@@ -303,19 +381,20 @@ impl Workers {
         let Some(settings) = &self.settings else {
             return engine::identify(image, stop);
         };
-        let question = Question {
-            input: message::InputBody::of(image),
-            timeout: stop.left(),
+        let message = Message {
+            kind: Kind::Identify,
+            body: Question {
+                input: message::InputBody::of(image),
+                timeout: stop.left(),
+            },
+            bytes: message::bytes_of(image).into_iter().collect(),
+            file: None,
+            expected: Kind::Identified,
         };
         self.with_worker(settings, |worker| {
-            worker.ask(
-                settings,
-                stop,
-                (Kind::Identify, &question),
-                message::bytes_of(image),
-                Kind::Identified,
-                |worker, frame| worker.body(frame).and_then(message::believable),
-            )
+            worker.ask(settings, stop, message, |worker, frame| {
+                worker.body(frame).and_then(message::believable)
+            })
         })
     }
 
@@ -370,4 +449,8 @@ fn program() -> Result<PathBuf> {
         let message = format!("the program can't find itself, to start it again: {error}");
         Error::new(ErrorKind::Internal, message).with_source(error)
     })
+}
+
+fn failed(what: &str, error: io::Error) -> Error {
+    Error::new(ErrorKind::Internal, format!("{what}: {error}")).with_source(error)
 }

@@ -1,8 +1,8 @@
 //! A child, as its parent sees it: started, given work, watched, and ended.
 
 use std::fs::File;
-use std::io::{self, IoSlice, Read as _, Write as _};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{self, IoSlice, Read as _};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ use super::death::{Death, Why};
 use super::frame::{self, Frame, Kind, MAX_BODY};
 use super::mailbox::{Mailbox, SharedSignals};
 use super::message::{self, Failure, Ready, Setup};
-use super::{MARKER, Settings, scratch};
+use super::{MARKER, Settings, failed, scratch};
 use crate::engine::Stop;
 use crate::engine::magick::runtime;
 use crate::error::{Error, ErrorKind, Result};
@@ -57,6 +57,19 @@ pub(super) struct Worker {
     done: u32,
     /// How much memory it held when it had just started.
     held: u64,
+}
+
+/// What a child is sent.
+#[derive(Debug)]
+pub(super) struct Message<'a, B> {
+    pub(super) kind: Kind,
+    pub(super) body: B,
+    /// What follows the body.
+    pub(super) bytes: Vec<&'a Bytes>,
+    /// A file for it to write to, or read.
+    pub(super) file: Option<BorrowedFd<'a>>,
+    /// What it is to answer.
+    pub(super) expected: Kind,
 }
 
 impl Worker {
@@ -139,6 +152,7 @@ impl Worker {
                 .map(|path| path.to_string_lossy().into_owned())
                 .collect(),
             cmyk: settings.cmyk.as_ref().map(|profile| profile.len() as u64),
+            shared_bytes: settings.shared_bytes,
             open: settings.open,
         })?;
         let profile = settings.cmyk.as_deref().unwrap_or_default();
@@ -148,25 +162,22 @@ impl Worker {
             self.outbox.as_fd(),
             self.signals.as_fd(),
         ];
+        self.send(frame, &files)
+            .map_err(|error| failed("the process for conversions does not listen", error))
+    }
+
+    /// Sends a frame, and files with it.
+    fn send(&self, frame: Frame, files: &[BorrowedFd<'_>]) -> io::Result<()> {
         let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        ancillary.push(SendAncillaryMessage::ScmRights(&files));
+        if !files.is_empty() {
+            ancillary.push(SendAncillaryMessage::ScmRights(files));
+        }
         let bytes = frame.to_bytes();
-        match sendmsg(
-            &self.socket,
-            &[IoSlice::new(&bytes)],
-            &mut ancillary,
-            SendFlags::NOSIGNAL,
-        ) {
-            Ok(frame::LENGTH) => Ok(()),
-            Ok(_) => Err(failed(
-                "the process for conversions does not listen",
-                io::ErrorKind::WriteZero.into(),
-            )),
-            Err(error) => Err(failed(
-                "the process for conversions does not listen",
-                error.into(),
-            )),
+        let slices = [IoSlice::new(&bytes)];
+        match sendmsg(&self.socket, &slices, &mut ancillary, SendFlags::NOSIGNAL)? {
+            frame::LENGTH => Ok(()),
+            _ => Err(io::ErrorKind::WriteZero.into()),
         }
     }
 
@@ -175,20 +186,18 @@ impl Worker {
         &mut self,
         settings: &Settings,
         stop: &Stop,
-        (kind, body): (Kind, &impl Serialize),
-        bytes: impl IntoIterator<Item = &'a Bytes>,
-        expected: Kind,
+        message: Message<'a, impl Serialize>,
         answer: impl FnOnce(&Self, Frame) -> Result<T>,
     ) -> Result<T> {
-        let body = message::encode(body)?;
+        let body = message::encode(&message.body)?;
         self.signals.get().canceled.store(0, Ordering::Relaxed);
         let mut parts = vec![body.as_slice()];
-        parts.extend(bytes.into_iter().map(|bytes| &bytes[..]));
-        let frame = self.put(kind, &parts)?;
+        parts.extend(message.bytes.iter().map(|bytes| &bytes[..]));
+        let frame = self.put(message.kind, &parts)?;
         self.allow_processor_time(stop);
         // A child that is no more is noticed by who waits for it.
-        drop((&self.socket).write_all(&frame.to_bytes()));
-        let frame = self.wait(&settings.limits, stop, expected)?;
+        drop(self.send(frame, message.file.as_slice()));
+        let frame = self.wait(&settings.limits, stop, message.expected)?;
         let answer = match frame.kind {
             Kind::Failed => match self.body::<Failure>(frame) {
                 Ok(failure) => Ok(Err(failure.into())),
@@ -474,8 +483,4 @@ fn nonsense(why: &str) -> Why {
 
 fn no_answer(error: io::Error) -> Error {
     Error::new(ErrorKind::Crashed, "its answer can't be read").with_source(error)
-}
-
-fn failed(what: &str, error: io::Error) -> Error {
-    Error::new(ErrorKind::Internal, format!("{what}: {error}")).with_source(error)
 }

@@ -182,6 +182,8 @@ pub(super) fn restrict() -> Result<bool, Box<dyn Error + Send + Sync>> {
             libc::SYS_clone,
             vec![when(0, SeccompCmpOp::MaskedEq(threads), threads)?],
         ),
+        // The socket that messages and shared pixels come from, and no other.
+        (libc::SYS_recvmsg, vec![when(0, is.clone(), 0)?]),
         // To abort is to send oneself a signal.
         (libc::SYS_tgkill, vec![when(0, is.clone(), own)?]),
         // Limits may be asked for, not set.

@@ -59,10 +59,15 @@ pub(super) fn limit(setup: &Setup) -> io::Result<()> {
     set(Resource::Nofile, DESCRIPTORS)?;
     set(
         Resource::Fsize,
-        setup.limits.scratch_bytes.max(setup.limits.output_bytes),
+        setup
+            .limits
+            .scratch_bytes
+            .max(setup.limits.output_bytes)
+            .max(setup.shared_bytes),
     )?;
     let space = held()
         .saturating_add(setup.limits.memory)
+        .saturating_add(setup.shared_bytes)
         .saturating_add(ROOM);
     set(
         Resource::As,
