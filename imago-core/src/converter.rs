@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 
 use crate::engine::{
-    Conversion, Converted, Engine, Format, Identity, Input, Limits, Stop, colour, generator,
+    self, Conversion, Converted, Engine, Format, Identity, Input, Limits, Stop, colour, generator,
     ghostscript, magick,
 };
 use crate::error::{Error, ErrorKind, Result};
@@ -187,6 +187,7 @@ struct Inner {
     animations: bool,
     cmyk: Option<Bytes>,
     upright: bool,
+    native: bool,
     ghostscript: Option<PathBuf>,
 }
 
@@ -205,6 +206,7 @@ pub struct Builder {
     cmyk_to_rgb: bool,
     cmyk_profile: Option<PathBuf>,
     upright: bool,
+    native: bool,
     ghostscript: bool,
 }
 
@@ -219,6 +221,7 @@ impl Default for Builder {
             cmyk_to_rgb: true,
             cmyk_profile: None,
             upright: true,
+            native: true,
             ghostscript: false,
         }
     }
@@ -286,6 +289,13 @@ impl Builder {
         self
     }
 
+    /// Whether the native engine does what it can, with ImageMagick's result and much faster. Default: it does.
+    #[must_use]
+    pub fn native(mut self, use_it: bool) -> Self {
+        self.native = use_it;
+        self
+    }
+
     /// Whether PDF, PostScript and EPS are read, which runs the program `gs`. Default: they are not.
     #[must_use]
     pub fn ghostscript(mut self, run: bool) -> Self {
@@ -324,6 +334,7 @@ impl Builder {
                 (true, Some(file)) => Some(read_cmyk_profile(file).await?),
             },
             upright: self.upright,
+            native: self.native,
             ghostscript: self.ghostscript.then(ghostscript::find).transpose()?,
         })))
     }
@@ -477,7 +488,7 @@ impl Converter {
             files,
             mimetype: plan.mimetype,
             cache,
-            engine: Engine::Magick,
+            engine: converted.engine,
             output: converted.output,
             timings,
         })
@@ -615,10 +626,10 @@ impl Converter {
         format: Format,
         separate: bool,
     ) -> (Result<Converted>, Duration) {
-        let (animations, upright) = (self.0.animations, self.0.upright);
+        let (animations, upright, native) = (self.0.animations, self.0.upright, self.0.native);
         let (cmyk, ghostscript) = (self.0.cmyk.clone(), self.0.ghostscript.clone());
         let work = move |stop: &Stop| {
-            magick::convert(&Conversion {
+            engine::convert(&Conversion {
                 inputs: &inputs,
                 steps: pipeline.steps(),
                 format: &format,
@@ -626,6 +637,7 @@ impl Converter {
                 animations,
                 cmyk: cmyk.as_deref(),
                 upright,
+                native,
                 ghostscript: ghostscript.as_deref(),
                 stop,
             })
