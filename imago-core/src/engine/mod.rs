@@ -84,6 +84,10 @@ impl Engine {
 
 /// One conversion, with everything it may look at.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch that can be set by itself"
+)]
 pub(crate) struct Conversion<'a> {
     /// What the images are read from: first the source, then one for each `-read` among the steps, in order.
     pub(crate) inputs: &'a [Input],

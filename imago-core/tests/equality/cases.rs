@@ -116,7 +116,16 @@ const FEW: &[&str] = &[
 pub(crate) fn all() -> Vec<Case> {
     let mut cases = Vec::new();
     for source in ["photo.jpg", "gray.jpg", "edges.jpg"] {
-        cases.extend(NATIVE.iter().map(|chain| case(source, chain, Some("native"))));
+        let engine = |chain: &str| {
+            // What is gray would get colours.
+            let colors = source != "photo.jpg" && chain.contains("#102030");
+            (!colors).then_some("native")
+        };
+        cases.extend(
+            NATIVE
+                .iter()
+                .map(|chain| case(source, chain, engine(chain))),
+        );
     }
     cases.extend(
         BEGINNINGS
@@ -142,7 +151,13 @@ pub(crate) fn all() -> Vec<Case> {
         "adobe.jpg",
     ];
     for source in turned.chain(others.map(str::to_owned)) {
-        cases.extend(FEW.iter().map(|chain| case(&source, chain, Some("native"))));
+        let is_narrow = ["wide.jpg", "tall.jpg", "pixel.jpg"].contains(&source.as_str());
+        let engine = |chain: &str| {
+            // There is nothing to crop, which ImageMagick warns of.
+            let misses = is_narrow && chain.contains("-crop");
+            (!misses).then_some("native")
+        };
+        cases.extend(FEW.iter().map(|chain| case(&source, chain, engine(chain))));
     }
     cases
 }

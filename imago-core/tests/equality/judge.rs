@@ -67,11 +67,16 @@ impl<'a> Judge<'a> {
         let stores = Stores::builder().memory(true).build();
         let stores = stores.expect("stores in memory need nothing");
         let builder = Converter::builder().stores(stores.clone()).upright(false);
-        let converter = runtime.block_on(builder.build()).expect("a converter starts");
+        let converter = runtime
+            .block_on(builder.build())
+            .expect("a converter starts");
         let headers = ObjectHeaders::new("image/x").expect("a plain media type");
         for entry in std::fs::read_dir(inputs).expect("the folder of sources can be read") {
             let path = entry.expect("the folder of sources can be read").path();
-            let name = path.file_name().expect("a file has a name").to_string_lossy();
+            let name = path
+                .file_name()
+                .expect("a file has a name")
+                .to_string_lossy();
             let bytes = std::fs::read(&path).expect("a source can be read");
             let url = locate(&format!("memory://in/{name}"));
             let put = stores.put(&url, Bytes::from(bytes), &headers);
@@ -91,7 +96,8 @@ impl<'a> Judge<'a> {
         let file = |name: &str| folder.join(name).display().to_string();
         let coded = format!("theirs.{}", case.format);
         let mut words = vec![case.source.clone()];
-        words.extend(shell_words::split(&case.chain.replace('#', "\\#")).expect("chains are right"));
+        words
+            .extend(shell_words::split(&case.chain.replace('#', "\\#")).expect("chains are right"));
         // What precedes encoding is written in eight bits, as encoders see it.
         words.extend(["-write", &format!("ppm:{}", file("theirs.ppm"))].map(str::to_owned));
         words.push(file(&coded));
@@ -110,7 +116,9 @@ impl<'a> Judge<'a> {
             0.0
         });
         if psnr < LEAST {
-            wrong.push(format!("the pixels are {psnr:.1} dB apart, before encoding"));
+            wrong.push(format!(
+                "the pixels are {psnr:.1} dB apart, before encoding"
+            ));
         }
         let same_bytes = ours == theirs;
         #[expect(clippy::cast_precision_loss, reason = "files are short")]
@@ -139,8 +147,8 @@ impl<'a> Judge<'a> {
 
     fn convert(&self, case: &Case, format: &str) -> (String, Vec<u8>) {
         let outfile = format!("memory://out/{:?}.{format}", std::thread::current().id());
-        let action = Action::new(format!("memory://in/{}", case.source), &outfile)
-            .operations([&case.chain]);
+        let action =
+            Action::new(format!("memory://in/{}", case.source), &outfile).operations([&case.chain]);
         self.runtime.block_on(async {
             let outcome = self.converter.convert(&action).await;
             let outcome = outcome.unwrap_or_else(|error| panic!("{case}: {error}"));

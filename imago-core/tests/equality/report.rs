@@ -32,7 +32,10 @@ fn page(verdicts: &[Verdict]) -> String {
     let mut page = HEAD.to_owned();
     let equal = verdicts.iter().filter(|one| one.psnr.is_infinite()).count();
     let same = verdicts.iter().filter(|one| one.same_bytes).count();
-    let least = verdicts.iter().map(|one| one.psnr).fold(f64::INFINITY, f64::min);
+    let least = verdicts
+        .iter()
+        .map(|one| one.psnr)
+        .fold(f64::INFINITY, f64::min);
     writeln!(
         page,
         "{} cases. In {equal} the pixels are equal, in {same} the files are the same to the byte. The farthest is at {least:.1} dB; the least allowed is {LEAST:.0}.\n",

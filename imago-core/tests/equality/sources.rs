@@ -11,19 +11,46 @@ const SOURCES: &[(&str, &str)] = &[
     ("full.jpg", "chelsea.png -quality 95 -sampling-factor 1x1"),
     ("half.jpg", "chelsea.png -quality 80 -sampling-factor 2x1"),
     ("high.jpg", "chelsea.png -quality 80 -sampling-factor 1x2"),
-    ("progressive.jpg", "chelsea.png -quality 85 -interlace Plane"),
-    ("restarts.jpg", "chelsea.png -quality 85 -define jpeg:restart-interval=7"),
+    (
+        "progressive.jpg",
+        "chelsea.png -quality 85 -interlace Plane",
+    ),
+    (
+        "restarts.jpg",
+        "chelsea.png -quality 85 -define jpeg:restart-interval=7",
+    ),
     ("gray.jpg", "chelsea.png -colorspace Gray -quality 85"),
     // Three channels of the same values.
-    ("colorless.jpg", "chelsea.png -colorspace Gray -type TrueColor -quality 85"),
+    (
+        "colorless.jpg",
+        "chelsea.png -colorspace Gray -type TrueColor -quality 85",
+    ),
     ("large.jpg", "chelsea.png -resize 1703x1133! -quality 85"),
-    ("edges.jpg", "-size 203x151 pattern:checkerboard -normalize -fill red -draw 'rectangle 20,20 90,80' -fill black -draw 'line 0,0 202,150' -quality 96"),
-    ("text.jpg", "-size 240x90 xc:white -fill black -pointsize 30 -gravity center -annotate 0 'Hard edges' -quality 96"),
+    (
+        "edges.jpg",
+        "-size 203x151 pattern:checkerboard -normalize -fill red -draw 'rectangle 20,20 90,80' -fill black -draw 'line 0,0 202,150' -quality 96",
+    ),
+    (
+        "text.jpg",
+        "-size 240x90 xc:white -fill black -pointsize 30 -gravity center -annotate 0 'Hard edges' -quality 96",
+    ),
     ("pixel.jpg", "-size 1x1 xc:#3478bc -quality 90"),
-    ("odd.jpg", "chelsea.png -crop 37x41+190+103 +repage -quality 90"),
-    ("wide.jpg", "chelsea.png -crop 451x2+0+103 +repage -quality 90"),
-    ("tall.jpg", "chelsea.png -crop 3x300+200+0 +repage -quality 90"),
-    ("dense.jpg", "chelsea.png -density 72x72 -units PixelsPerInch -set comment 'a cat, as it happens' -quality 90"),
+    (
+        "odd.jpg",
+        "chelsea.png -crop 37x41+190+103 +repage -quality 90",
+    ),
+    (
+        "wide.jpg",
+        "chelsea.png -crop 451x2+0+103 +repage -quality 90",
+    ),
+    (
+        "tall.jpg",
+        "chelsea.png -crop 3x300+200+0 +repage -quality 90",
+    ),
+    (
+        "dense.jpg",
+        "chelsea.png -density 72x72 -units PixelsPerInch -set comment 'a cat, as it happens' -quality 90",
+    ),
 ];
 
 /// Writes all sources into a folder.
@@ -31,7 +58,8 @@ pub(crate) fn make(folder: &Path) {
     let photo = crate::root().join("demo/chelsea.png");
     std::fs::copy(photo, folder.join("chelsea.png")).expect("the photograph can be copied");
     for (name, chain) in SOURCES {
-        let mut words = shell_words::split(&chain.replace('#', "\\#")).expect("the chains are right");
+        let mut words =
+            shell_words::split(&chain.replace('#', "\\#")).expect("the chains are right");
         words.push((*name).to_owned());
         magick(folder, &words);
     }
@@ -40,7 +68,11 @@ pub(crate) fn make(folder: &Path) {
         std::fs::write(folder.join(name), bytes).expect("a source can be written");
     };
     let photo = read("photo.jpg");
-    let profile = [b"ICC_PROFILE\0\x01\x01".as_slice(), include_bytes!("../../profiles/srgb.icc")].concat();
+    let profile = [
+        b"ICC_PROFILE\0\x01\x01".as_slice(),
+        include_bytes!("../../profiles/srgb.icc"),
+    ]
+    .concat();
     for orientation in 1..=8 {
         let jpeg = with_segment(&photo, 0xe1, &exif(orientation));
         write(&format!("turned-{orientation}.jpg"), &jpeg);
@@ -51,7 +83,10 @@ pub(crate) fn make(folder: &Path) {
     write("profiled.jpg", &profiled);
     // A maker's own segment, and Adobe's, which says that the components are YCbCr.
     let adobe = with_segment(&photo, 0xee, b"Adobe\0\x64\0\0\0\0\x01");
-    write("adobe.jpg", &with_segment(&adobe, 0xec, b"Ducky\0\x01\0\x04\0\0\0\x50\0\0"));
+    write(
+        "adobe.jpg",
+        &with_segment(&adobe, 0xec, b"Ducky\0\x01\0\x04\0\0\0\x50\0\0"),
+    );
 }
 
 /// Runs `magick` in a folder.

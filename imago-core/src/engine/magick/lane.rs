@@ -330,7 +330,8 @@ unsafe fn eight_bits(color: *const im::PixelInfo) -> Option<[u8; 3]> {
     // SAFETY: as above.
     let [red, green, blue, alpha] =
         unsafe { [(*color).red, (*color).green, (*color).blue, (*color).alpha] };
-    let byte = |quantum: f64| (0..=255_u8).find(|byte| f64::from(*byte) * 257.0 == quantum);
+    let byte =
+        |quantum: f64| (0..=255_u8).find(|byte| (f64::from(*byte) * 257.0 - quantum).abs() < 0.001);
     let is_opaque = alpha_trait == im::PixelTrait::Undefined as u32 || alpha >= 65535.0;
     if is_opaque {
         Some([byte(red)?, byte(green)?, byte(blue)?])

@@ -151,13 +151,12 @@ impl<'a> Reader<'a> {
         let stride = self.width * self.channels;
         let count = rows.len() / stride;
         // SAFETY: the reader is started, and `rows` holds that many rows of that many bytes.
-        let read =
-            unsafe { imago_jpeg_read(self.raw.as_ptr(), rows.as_mut_ptr(), stride, count) };
+        let read = unsafe { imago_jpeg_read(self.raw.as_ptr(), rows.as_mut_ptr(), stride, count) };
         (read == count).then_some(())
     }
 
     /// Whether the image was whole, as far as it was read. Nothing can be read after.
-    pub(crate) fn is_sound(self) -> bool {
+    pub(crate) fn finish(self) -> bool {
         // SAFETY: the reader is open, and this is the last call but the one that closes it.
         unsafe { imago_jpeg_is_sound(self.raw.as_ptr()) != 0 }
     }
@@ -219,21 +218,13 @@ pub(crate) fn encode(
     // SAFETY: the settings outlive the call.
     let writer = Writer(NonNull::new(unsafe { imago_jpeg_create(&raw const raw) })?);
     // SAFETY: the writer is open, and there are as many rows of as many bytes as was told.
-    let written = unsafe {
-        imago_jpeg_write(
-            writer.0.as_ptr(),
-            rows.as_ptr(),
-            stride,
-            height,
-        )
-    };
+    let written = unsafe { imago_jpeg_write(writer.0.as_ptr(), rows.as_ptr(), stride, height) };
     if written == 0 {
         return None;
     }
     let (mut bytes, mut length) = (ptr::null(), 0);
     // SAFETY: the writer is open and has had all rows; both outlive the call.
-    let finished =
-        unsafe { imago_jpeg_finish(writer.0.as_ptr(), &raw mut bytes, &raw mut length) };
+    let finished = unsafe { imago_jpeg_finish(writer.0.as_ptr(), &raw mut bytes, &raw mut length) };
     if finished == 0 {
         return None;
     }

@@ -131,7 +131,10 @@ pub(crate) fn contributions(filter: Filter, from: usize, to: usize) -> Vec<Contr
             let norm = if sum == 0.0 { 1.0 } else { 1.0 / sum };
             Contribution {
                 start,
-                weights: weights.iter().map(|weight| (weight * norm) as f32).collect(),
+                weights: weights
+                    .iter()
+                    .map(|weight| (weight * norm) as f32)
+                    .collect(),
             }
         })
         .collect()
@@ -143,8 +146,21 @@ mod tests {
 
     #[test]
     fn weights_add_up_to_one_and_stay_inside() {
-        for (from, to) in [(1, 1), (1, 7), (7, 1), (100, 3), (3, 100), (2225, 588), (5, 5)] {
-            for filter in [Filter::Lanczos, Filter::LanczosSharp, Filter::Mitchell, Filter::Box] {
+        for (from, to) in [
+            (1, 1),
+            (1, 7),
+            (7, 1),
+            (100, 3),
+            (3, 100),
+            (2225, 588),
+            (5, 5),
+        ] {
+            for filter in [
+                Filter::Lanczos,
+                Filter::LanczosSharp,
+                Filter::Mitchell,
+                Filter::Box,
+            ] {
                 let all = contributions(filter, from, to);
                 assert_eq!(all.len(), to);
                 for one in all {

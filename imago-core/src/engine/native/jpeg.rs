@@ -137,7 +137,10 @@ fn read_tables(mut content: &[u8], tables: &mut [[u32; 64]; 4]) -> Option<()> {
         let (values, rest) = rest.split_at_checked(if wide { 128 } else { 64 })?;
         for (index, place) in NATURAL.iter().enumerate() {
             table[*place] = if wide {
-                u32::from(u16::from_be_bytes([values[2 * index], values[2 * index + 1]]))
+                u32::from(u16::from_be_bytes([
+                    values[2 * index],
+                    values[2 * index + 1],
+                ]))
             } else {
                 u32::from(values[index])
             };
@@ -158,11 +161,9 @@ const fn zigzag() -> [usize; 64] {
         order[index] = 8 * row + column;
         let up = (row + column) % 2 == 0;
         match (up, row, column) {
-            (true, _, 7) => row += 1,
-            (true, 0, _) => column += 1,
+            (true, _, 7) | (false, _, 0) if (up && column == 7) || row < 7 => row += 1,
+            (true, 0, _) | (false, 7, _) => column += 1,
             (true, ..) => (row, column) = (row - 1, column + 1),
-            (false, 7, _) => column += 1,
-            (false, _, 0) => row += 1,
             (false, ..) => (row, column) = (row + 1, column - 1),
         }
         index += 1;
@@ -207,8 +208,13 @@ fn write_pixel(tiny: &mut Vec<u8>, components: &[[u8; 3]]) {
     scan.extend([0, 63, 0]);
     write_segment(tiny, SCAN, &scan);
     // Two bits for each block, and ones to the end of the byte. A single component is not interleaved.
-    let blocks = |[_, sampling, _]: &[u8; 3]| usize::from(sampling >> 4) * usize::from(sampling & 0x0f);
-    let bits = 2 * if count == 1 { 1 } else { components.iter().map(blocks).sum() };
+    let blocks =
+        |[_, sampling, _]: &[u8; 3]| usize::from(sampling >> 4) * usize::from(sampling & 0x0f);
+    let bits = 2 * if count == 1 {
+        1
+    } else {
+        components.iter().map(blocks).sum()
+    };
     let mut data = vec![0; bits / 8];
     if bits % 8 > 0 {
         data.push(0xff >> (bits % 8));

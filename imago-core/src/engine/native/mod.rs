@@ -247,9 +247,7 @@ impl Lane<'_> {
                         let mut rows = Sampled::new(&mut rows, columns, lines);
                         resample::resample(&mut rows, &mean, stop)?
                     }
-                    Pixels::Coded(reader) if shrinks(2) => {
-                        resample::resample(reader, &mean, stop)?
-                    }
+                    Pixels::Coded(reader) if shrinks(2) => resample::resample(reader, &mean, stop)?,
                     Pixels::Raster(raster) if shrinks(2) => {
                         resample::resample(&mut Lines::of(raster), &mean, stop)?
                     }
@@ -294,15 +292,15 @@ impl Lane<'_> {
                 return Ok(None);
             }
         }
-        let made = make(&mut self.pixels);
+        let result = make(&mut self.pixels);
         self.conversion.stop.check()?;
-        let Ok(raster) = made else {
+        let Ok(raster) = result else {
             self.is_damaged = true;
             return Ok(None);
         };
         let before = std::mem::replace(&mut self.pixels, Pixels::Raster(raster));
         if let Pixels::Coded(reader) = before {
-            self.is_damaged |= !reader.is_sound();
+            self.is_damaged |= !reader.finish();
         }
         self.is_indexed = false;
         self.resized = true;
@@ -385,6 +383,7 @@ impl Lane<'_> {
         }
         *raster = turn::place(raster, (-region.x, -region.y), size, ground);
         self.stand_in.set_page(page.scaled(from, size));
+        self.is_indexed = false;
         Ok(Some(()))
     }
 }

@@ -32,7 +32,7 @@ impl Turn {
     const FLOP: Self = Self::new(true, 0);
     const FLIP: Self = Self::new(true, 2);
     const TRANSPOSE: Self = Self::new(true, 3);
-    const TRANSVERSE: Self = Self::new(true, 1);
+    pub(super) const TRANSVERSE: Self = Self::new(true, 1);
 
     const fn new(mirrored: bool, quarters: u8) -> Self {
         Self { mirrored, quarters }
@@ -76,7 +76,11 @@ impl Turn {
     ) -> (Vec<usize>, Vec<usize>) {
         let flipped = |positions: Vec<usize>, side: usize, flip: bool| -> Vec<usize> {
             if flip {
-                positions.into_iter().rev().map(|at| side - 1 - at).collect()
+                positions
+                    .into_iter()
+                    .rev()
+                    .map(|at| side - 1 - at)
+                    .collect()
             } else {
                 positions
             }

@@ -249,8 +249,7 @@ impl Across {
         if self.channels == 3 {
             let (red, rest) = planes.split_at_mut(self.plane);
             let (green, blue) = rest.split_at_mut(self.plane);
-            for (((pixel, red), green), blue) in
-                line.chunks_exact(3).zip(red).zip(green).zip(blue)
+            for (((pixel, red), green), blue) in line.chunks_exact(3).zip(red).zip(green).zip(blue)
             {
                 *red = pixel[0];
                 *green = pixel[1];
@@ -327,8 +326,12 @@ fn round(sample: f32) -> u8 {
 
 /// Whether a pixel is gray in ImageMagick's sixteen bits.
 #[inline(always)]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "samples are clamped to what fits"
+)]
 fn is_gray(pixel: &[f32]) -> bool {
-    let quantum = |sample: f32| (sample * 257.0).round();
+    let quantum = |sample: f32| (sample * 257.0 + 0.5) as i32;
     let red = quantum(pixel[0]);
     pixel.iter().all(|sample| quantum(*sample) == red)
 }

@@ -65,7 +65,12 @@ fn source(raster: &Raster, turn: Turn, x: usize, y: usize) -> usize {
 /// Cuts a part out, which must lie inside.
 pub(super) fn cut(raster: &Raster, x: usize, y: usize, width: usize, height: usize) -> Raster {
     let mut samples = Vec::with_capacity(width * height * raster.channels);
-    for row in raster.samples.chunks_exact(raster.stride()).skip(y).take(height) {
+    for row in raster
+        .samples
+        .chunks_exact(raster.stride())
+        .skip(y)
+        .take(height)
+    {
         samples.extend_from_slice(&row[x * raster.channels..(x + width) * raster.channels]);
     }
     part(raster, width, height, samples)
