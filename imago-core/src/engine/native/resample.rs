@@ -6,7 +6,7 @@
     reason = "what is not inlined into a dispatch is compiled for the oldest processor"
 )]
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 
 use super::filter::{Contribution, Filter, contributions};
 use super::raster::{Raster, Rows};
@@ -66,19 +66,48 @@ fn down_first(
     let mut planes = across.planes();
     let mut line = vec![0.0; stride.next_multiple_of(BLOCK)];
     let out_stride = raster.stride();
+    let mut sums = vec![0.0; out_stride];
     for (row, contribution) in down.iter().enumerate() {
         ring.fill(rows, contribution.range().end)?;
         stop.check()?;
         let sources = ring.rows(contribution);
-        let out = &mut raster.samples[row * out_stride..(row + 1) * out_stride];
-        let gray = &mut raster.gray;
-        arch.dispatch(|| {
-            sum_rows(&sources, &contribution.weights, &mut line);
-            across.split(&line[..stride], &mut planes);
-            across.apply(&planes, out, gray);
+        let is_gray = arch.dispatch(DownThenAcross {
+            sources: &sources,
+            weights: &contribution.weights,
+            line: &mut line,
+            across,
+            planes: &mut planes,
+            sums: &mut sums,
+            out: &mut raster.samples[row * out_stride..(row + 1) * out_stride],
         });
+        raster.gray = raster.gray && is_gray;
     }
     Ok(())
+}
+
+/// One output row, of source rows that are added up first.
+struct DownThenAcross<'a> {
+    sources: &'a [&'a [u8]],
+    weights: &'a [f32],
+    line: &'a mut [f32],
+    across: &'a Across,
+    planes: &'a mut [f32],
+    sums: &'a mut [f32],
+    out: &'a mut [u8],
+}
+
+impl WithSimd for DownThenAcross<'_> {
+    /// Whether the row is gray.
+    type Output = bool;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> bool {
+        sum_rows(self.sources, self.weights, self.line);
+        self.across.split(self.line, self.planes);
+        self.across.apply(self.planes, self.sums);
+        round(self.sums, self.out);
+        is_gray(self.sums, self.across.channels)
+    }
 }
 
 fn across_first(
@@ -97,7 +126,6 @@ fn across_first(
     let mut ring = vec![0.0_f32; reach * padded];
     let mut planes = across.planes();
     let mut band = vec![0; BAND * stride];
-    let mut line = vec![0.0; stride];
     let mut sum = vec![0.0; padded];
     let mut done = 0;
     for (row, contribution) in down.iter().enumerate() {
@@ -109,13 +137,11 @@ fn across_first(
             stop.check()?;
             for source in band.chunks_exact(stride) {
                 let at = done % reach * padded;
-                let out = &mut ring[at..at + out_stride];
-                arch.dispatch(|| {
-                    for (to, from) in line.iter_mut().zip(source) {
-                        *to = f32::from(*from);
-                    }
-                    across.split(&line, &mut planes);
-                    across.apply_unrounded(&planes, out);
+                arch.dispatch(AcrossOnly {
+                    source,
+                    across,
+                    planes: &mut planes,
+                    out: &mut ring[at..at + out_stride],
                 });
                 done += 1;
             }
@@ -123,20 +149,56 @@ fn across_first(
         let sources: Vec<&[f32]> = range
             .map(|source| &ring[source % reach * padded..][..padded])
             .collect();
-        let out = &mut raster.samples[row * out_stride..(row + 1) * out_stride];
-        let gray = &mut raster.gray;
-        let channels = raster.channels;
-        arch.dispatch(|| {
-            sum_rows(&sources, &contribution.weights, &mut sum);
-            for (to, from) in out.iter_mut().zip(&sum) {
-                *to = round(*from);
-            }
-            if *gray {
-                *gray = sum[..out_stride].chunks_exact(channels).all(is_gray);
-            }
+        let is_gray = arch.dispatch(DownOnly {
+            sources: &sources,
+            weights: &contribution.weights,
+            sums: &mut sum,
+            channels: raster.channels,
+            out: &mut raster.samples[row * out_stride..(row + 1) * out_stride],
         });
+        raster.gray = raster.gray && is_gray;
     }
     Ok(())
+}
+
+/// One source row, resampled across.
+struct AcrossOnly<'a> {
+    source: &'a [u8],
+    across: &'a Across,
+    planes: &'a mut [f32],
+    out: &'a mut [f32],
+}
+
+impl WithSimd for AcrossOnly<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        self.across.split(self.source, self.planes);
+        self.across.apply(self.planes, self.out);
+    }
+}
+
+/// One output row, of rows that have been resampled across.
+struct DownOnly<'a> {
+    sources: &'a [&'a [f32]],
+    weights: &'a [f32],
+    sums: &'a mut [f32],
+    channels: usize,
+    out: &'a mut [u8],
+}
+
+impl WithSimd for DownOnly<'_> {
+    /// Whether the row is gray.
+    type Output = bool;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> bool {
+        sum_rows(self.sources, self.weights, self.sums);
+        let sums = &self.sums[..self.out.len()];
+        round(sums, self.out);
+        is_gray(sums, self.channels)
+    }
 }
 
 /// The latest rows of a source, as many as one output row needs.
@@ -243,20 +305,24 @@ impl Across {
         vec![0.0; self.plane * self.channels]
     }
 
-    /// Puts the samples of each channel side by side.
+    /// Puts the samples of each channel side by side. There may be more samples than that.
     #[inline(always)]
-    fn split(&self, line: &[f32], planes: &mut [f32]) {
+    fn split<T: Copy + Into<f32>>(&self, line: &[T], planes: &mut [f32]) {
+        let length = self.plane - self.taps;
+        let line = &line[..length * self.channels];
         if self.channels == 3 {
             let (red, rest) = planes.split_at_mut(self.plane);
             let (green, blue) = rest.split_at_mut(self.plane);
-            for (((pixel, red), green), blue) in line.chunks_exact(3).zip(red).zip(green).zip(blue)
-            {
-                *red = pixel[0];
-                *green = pixel[1];
-                *blue = pixel[2];
+            let (pixels, _) = line.as_chunks::<3>();
+            for (((pixel, red), green), blue) in pixels.iter().zip(red).zip(green).zip(blue) {
+                *red = pixel[0].into();
+                *green = pixel[1].into();
+                *blue = pixel[2].into();
             }
         } else {
-            planes[..line.len()].copy_from_slice(line);
+            for (to, sample) in planes.iter_mut().zip(line) {
+                *to = (*sample).into();
+            }
         }
     }
 
@@ -280,58 +346,54 @@ impl Across {
     }
 
     #[inline(always)]
-    fn apply(&self, planes: &[f32], out: &mut [u8], gray: &mut bool) {
+    fn apply(&self, planes: &[f32], out: &mut [f32]) {
         let outputs = self.starts.iter().zip(self.weights.chunks_exact(self.taps));
         if self.channels == 3 {
             let (red, rest) = planes.split_at(self.plane);
             let (green, blue) = rest.split_at(self.plane);
-            for ((start, weights), pixel) in outputs.zip(out.chunks_exact_mut(3)) {
-                let sums = [
+            let (pixels, _) = out.as_chunks_mut::<3>();
+            for ((start, weights), pixel) in outputs.zip(pixels) {
+                *pixel = [
                     self.dot(red, *start, weights),
                     self.dot(green, *start, weights),
                     self.dot(blue, *start, weights),
                 ];
-                pixel[0] = round(sums[0]);
-                pixel[1] = round(sums[1]);
-                pixel[2] = round(sums[2]);
-                *gray = *gray && is_gray(&sums);
             }
         } else {
             for ((start, weights), sample) in outputs.zip(out) {
-                *sample = round(self.dot(planes, *start, weights));
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn apply_unrounded(&self, planes: &[f32], out: &mut [f32]) {
-        let outputs = self.starts.iter().zip(self.weights.chunks_exact(self.taps));
-        for ((start, weights), pixel) in outputs.zip(out.chunks_exact_mut(self.channels)) {
-            for (plane, sample) in planes.chunks_exact(self.plane).zip(pixel) {
-                *sample = self.dot(plane, *start, weights);
+                *sample = self.dot(planes, *start, weights);
             }
         }
     }
 }
 
+/// Rounds samples, which are clamped to what fits.
 #[inline(always)]
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "it is clamped to what fits"
-)]
-fn round(sample: f32) -> u8 {
-    (sample + 0.5) as i32 as u8
+fn round(samples: &[f32], out: &mut [u8]) {
+    /// So large that the last bit of the fraction stands for one.
+    const WHOLE: f32 = 8_388_608.0;
+    for (to, sample) in out.iter_mut().zip(samples) {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the low byte is the number"
+        )]
+        let byte = (sample + WHOLE).to_bits() as u8;
+        *to = byte;
+    }
 }
 
-/// Whether a pixel is gray in ImageMagick's sixteen bits.
+/// Whether pixels are gray in ImageMagick's sixteen bits.
 #[inline(always)]
 #[expect(
     clippy::cast_possible_truncation,
     reason = "samples are clamped to what fits"
 )]
-fn is_gray(pixel: &[f32]) -> bool {
+fn is_gray(samples: &[f32], channels: usize) -> bool {
     let quantum = |sample: f32| (sample * 257.0 + 0.5) as i32;
-    let red = quantum(pixel[0]);
-    pixel.iter().all(|sample| quantum(*sample) == red)
+    let (pixels, _) = samples.as_chunks::<3>();
+    channels == 3
+        && pixels.iter().all(|pixel| {
+            let [red, green, blue] = pixel.map(quantum);
+            red == green && green == blue
+        })
 }
