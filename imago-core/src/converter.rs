@@ -1,5 +1,6 @@
 //! The whole public path: an [`Action`] goes in, an [`Outcome`] comes out.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -11,13 +12,14 @@ use futures_util::{Stream, StreamExt, stream};
 
 use crate::engine::magick::runtime;
 use crate::engine::{
-    Conversion, Converted, Engine, Format, Identity, Input, Limits, Stop, colour, generator,
+    self, Conversion, Converted, Engine, Format, Identity, Input, Limits, Stop, colour, generator,
     ghostscript,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::operation::{Pipeline, Step};
 use crate::sandbox::{Fences, Sandbox, Workers};
-use crate::storage::{Cache, CacheStatus, Location, ObjectHeaders, Stores};
+use crate::sharing::{Decoding, Share, Shared, Sharing};
+use crate::storage::{Cache, CacheStatus, Location, ObjectHeaders, Source, Stores};
 use crate::target::Target;
 
 /// One image to convert: where it is read from, what is done to it, and where the result goes.
@@ -32,6 +34,7 @@ pub struct Action {
     headers: Vec<(String, String)>,
     timeout: Option<Duration>,
     not_before: Option<Instant>,
+    renditions: Option<usize>,
 }
 
 impl Action {
@@ -84,6 +87,17 @@ impl Action {
     #[must_use]
     pub fn not_before(mut self, time: Instant) -> Self {
         self.not_before = Some(time);
+        self
+    }
+
+    /// How many actions there are, with this one, that read the same source as it was at the [same time](Self::not_before)
+    /// and come soon. Default: one.
+    ///
+    /// Those that are under way at once share its bytes and its pixels in any case. By this it is known that more are to
+    /// come, and both are [kept](Builder::sharing) for them.
+    #[must_use]
+    pub fn renditions(mut self, actions: usize) -> Self {
+        self.renditions = Some(actions);
         self
     }
 }
@@ -159,6 +173,8 @@ pub struct Outcome {
     pub cache: CacheStatus,
     /// What converted it.
     pub engine: Engine,
+    /// Whose pixels it was made from.
+    pub decoding: Decoding,
     /// The texts that the operations produced, and ImageMagick's warnings, a line each.
     pub output: String,
     /// How long it took.
@@ -187,10 +203,13 @@ struct Inner {
     fences: Fences,
     stores: Stores,
     cache: Option<Cache>,
+    /// `None` where each action is on its own.
+    sharing: Option<Sharing>,
     limits: Limits,
     animations: bool,
     cmyk: Option<Bytes>,
     upright: bool,
+    native: bool,
     ghostscript: Option<PathBuf>,
 }
 
@@ -204,11 +223,13 @@ pub struct Builder {
     threads: usize,
     stores: Option<Stores>,
     cache: Option<(PathBuf, u64)>,
+    sharing: u64,
     limits: Limits,
     animations: bool,
     cmyk_to_rgb: bool,
     cmyk_profile: Option<PathBuf>,
     upright: bool,
+    native: bool,
     ghostscript: bool,
     sandbox: Sandbox,
 }
@@ -219,11 +240,13 @@ impl Default for Builder {
             threads: 0,
             stores: None,
             cache: None,
+            sharing: 256 << 20,
             limits: Limits::default(),
             animations: true,
             cmyk_to_rgb: true,
             cmyk_profile: None,
             upright: true,
+            native: true,
             ghostscript: false,
             sandbox: Sandbox::in_process(),
         }
@@ -249,6 +272,14 @@ impl Builder {
     #[must_use]
     pub fn cache(mut self, directory: impl Into<PathBuf>, max_bytes: u64) -> Self {
         self.cache = Some((directory.into(), max_bytes));
+        self
+    }
+
+    /// How many bytes of sources and of their pixels are kept in memory for actions on the same source, so that it is
+    /// fetched and decoded once. 0: each action does that for itself. Default: 256 MiB, which hold 85 million pixels.
+    #[must_use]
+    pub fn sharing(mut self, max_bytes: u64) -> Self {
+        self.sharing = max_bytes;
         self
     }
 
@@ -292,6 +323,13 @@ impl Builder {
         self
     }
 
+    /// Whether the native engine does what it can, with ImageMagick's result and much faster. Default: it does.
+    #[must_use]
+    pub fn native(mut self, use_it: bool) -> Self {
+        self.native = use_it;
+        self
+    }
+
     /// Whether PDF, PostScript and EPS are read, which runs the program `gs`. Default: they are not.
     #[must_use]
     pub fn ghostscript(mut self, run: bool) -> Self {
@@ -331,7 +369,13 @@ impl Builder {
             (true, Some(file)) => Some(read_cmyk_profile(file).await?),
         };
         let threads = pool.current_num_threads();
-        let workers = Workers::new(self.sandbox, threads, &self.limits, 256 << 20, cmyk.as_ref())?;
+        let workers = Workers::new(
+            self.sandbox,
+            threads,
+            &self.limits,
+            self.sharing,
+            cmyk.as_ref(),
+        )?;
         let workers = Arc::new(workers);
         let first = Arc::clone(&workers);
         let fences = on_pool(&pool, move || first.fences()).await?;
@@ -341,10 +385,12 @@ impl Builder {
             fences,
             stores,
             cache,
+            sharing: (self.sharing > 0).then(|| Sharing::new(self.sharing)),
             limits: self.limits,
             animations: self.animations,
             cmyk,
             upright: self.upright,
+            native: self.native,
             ghostscript: self.ghostscript.then(ghostscript::find).transpose()?,
         })))
     }
@@ -453,27 +499,34 @@ impl Converter {
         let mut timings = Timings::default();
 
         let started = Instant::now();
-        let origins = std::iter::once(&plan.source).chain(&plan.reads);
-        let fetched = origins.map(|origin| self.fetch(origin, not_before));
-        let fetched = futures_util::future::try_join_all(fetched).await?;
-        let cache = fetched
-            .first()
-            .map_or(CacheStatus::Uncached, |(_, cache)| *cache);
-        let inputs = fetched.into_iter().map(|(input, _)| input).collect();
+        let share = self.share(&plan.source, not_before, action.renditions);
+        let source = self.fetch_source(&plan.source, not_before, share.as_ref());
+        let reads = plan.reads.iter();
+        let reads = reads.map(|origin| self.fetch(origin, not_before));
+        let reads = futures_util::future::try_join_all(reads);
+        let ((source, cache), reads) = futures_util::future::try_join(source, reads).await?;
         timings.fetch = started.elapsed();
 
+        let context = |error: Error| error.context(&format!("can't convert `{}`", plan.source));
+        let (pixels, decoding, decoded) = match &share {
+            Some(share) => self.pixels(share, &source, &plan).await.map_err(context)?,
+            None => (None, Decoding::Own, Duration::ZERO),
+        };
+        let reads = reads.into_iter().map(|(input, _)| input);
         let (converted, took) = self
             .run(
-                plan.timeout,
-                plan.pipeline,
-                inputs,
+                plan.timeout.saturating_sub(decoded),
+                plan.pipeline.clone(),
+                std::iter::once(source).chain(reads).collect(),
+                pixels,
                 plan.format.clone(),
                 plan.target.is_numbered(),
             )
             .await;
-        let converted = converted
-            .map_err(|error| error.context(&format!("can't convert `{}`", plan.source)))?;
-        timings.convert = took;
+        // Nothing more is wanted of the source.
+        drop(share);
+        let converted = converted.map_err(context)?;
+        timings.convert = decoded + took;
 
         let started = Instant::now();
         let mut files = Vec::with_capacity(converted.files.len());
@@ -503,7 +556,12 @@ impl Converter {
             files,
             mimetype: plan.mimetype,
             cache,
-            engine: Engine::Magick,
+            engine: converted.engine,
+            // Pixels that the native engine had no use for in the end were ImageMagick's to decode.
+            decoding: match converted.engine {
+                Engine::Magick => Decoding::Own,
+                _ => decoding,
+            },
             output: converted.output,
             timings,
         })
@@ -512,17 +570,24 @@ impl Converter {
     /// Converts many images, as many at once as keep the pool busy, and yields each outcome with the action's index as
     /// it comes.
     ///
-    /// Actions on the same source share one request for it, where there is a cache.
+    /// Actions on the same source share one request for it, and what the native engine decodes it decodes once for all of
+    /// them, as far as there is [room](Builder::sharing).
     pub fn convert_all<'a>(
         &'a self,
         actions: &'a [Action],
     ) -> impl Stream<Item = (usize, Result<Outcome>)> + 'a {
         let asked = Instant::now();
+        let mut renditions = HashMap::new();
+        for action in actions {
+            *renditions.entry(&action.infile).or_insert(0) += 1;
+        }
         stream::iter(actions.iter().enumerate())
-            .map(move |(index, action)| async move {
+            .map(move |(index, action)| {
                 let mut action = action.clone();
                 action.not_before.get_or_insert(asked);
-                (index, self.convert(&action).await)
+                let all = renditions.get(&action.infile).copied().unwrap_or(1);
+                action.renditions.get_or_insert(all);
+                async move { (index, self.convert(&action).await) }
             })
             // While some are on the pool, others are on their way to and from the stores.
             .buffer_unordered(2 * self.threads())
@@ -550,7 +615,14 @@ impl Converter {
         }
         let timeout = self.0.limits.timeout;
         let (converted, _) = self
-            .run(timeout, pipeline.clone(), inputs, format.clone(), false)
+            .run(
+                timeout,
+                pipeline.clone(),
+                inputs,
+                None,
+                format.clone(),
+                false,
+            )
             .await;
         let converted = converted.map_err(|error| error.context("can't convert the image"))?;
         let frames = converted.frames;
@@ -623,25 +695,91 @@ impl Converter {
         })
     }
 
-    async fn fetch(&self, origin: &Origin, not_before: Instant) -> Result<(Input, CacheStatus)> {
-        let (location, selector) = match origin {
-            Origin::Generator(generator) => {
-                return Ok((Input::Generated(generator.clone()), CacheStatus::Uncached));
+    /// Takes part in what actions on the same source share, if it is one to share.
+    fn share(
+        &self,
+        origin: &Origin,
+        not_before: Instant,
+        renditions: Option<usize>,
+    ) -> Option<Share> {
+        match (origin, &self.0.sharing) {
+            (Origin::Object { location, .. }, Some(sharing)) => {
+                Some(sharing.join(location, not_before, renditions.unwrap_or(1)))
             }
-            Origin::Object { location, selector } => (location, selector.clone()),
+            _ => None,
+        }
+    }
+
+    /// The source's pixels, if they are for several actions; whose they are, and how long this action took to decode them.
+    async fn pixels(
+        &self,
+        share: &Share,
+        source: &Input,
+        plan: &Plan,
+    ) -> Result<(Option<Arc<Shared>>, Decoding, Duration)> {
+        let steps = plan.pipeline.steps();
+        let layout = self
+            .0
+            .native
+            .then(|| engine::layout(source, steps, &plan.format));
+        let Some(layout) = layout.flatten() else {
+            return Ok((None, Decoding::Own, Duration::ZERO));
         };
+        let mut decoding_took = Duration::ZERO;
+        let decode = async {
+            let (workers, source) = (Arc::clone(&self.0.workers), source.clone());
+            let work = move |stop: &Stop| workers.decode(&source, layout, stop);
+            let (decoded, took) = self.on_pool(plan.timeout, work).await;
+            decoding_took = took;
+            decoded
+        };
+        let pixels = share.pixels(layout, decode).await?;
+        Ok(match pixels {
+            Some((shared, decoding)) => (Some(shared), decoding, decoding_took),
+            None => (None, Decoding::Own, decoding_took),
+        })
+    }
+
+    async fn fetch_source(
+        &self,
+        origin: &Origin,
+        not_before: Instant,
+        share: Option<&Share>,
+    ) -> Result<(Input, CacheStatus)> {
+        match (origin, share) {
+            (Origin::Object { location, selector }, Some(share)) => {
+                let source = share.bytes(self.object(location, not_before)).await?;
+                Ok((
+                    input(location, selector.as_deref(), source.bytes),
+                    source.cache,
+                ))
+            }
+            _ => self.fetch(origin, not_before).await,
+        }
+    }
+
+    async fn fetch(&self, origin: &Origin, not_before: Instant) -> Result<(Input, CacheStatus)> {
+        match origin {
+            Origin::Generator(generator) => {
+                Ok((Input::Generated(generator.clone()), CacheStatus::Uncached))
+            }
+            Origin::Object { location, selector } => {
+                let source = self.object(location, not_before).await?;
+                Ok((
+                    input(location, selector.as_deref(), source.bytes),
+                    source.cache,
+                ))
+            }
+        }
+    }
+
+    /// An object's bytes, from the cache or its store.
+    async fn object(&self, location: &Location, not_before: Instant) -> Result<Source> {
         let (stores, max_bytes) = (&self.0.stores, self.0.limits.source_bytes);
-        let source = match &self.0.cache {
-            Some(cache) => cache.fetch(stores, location, not_before, max_bytes).await?,
-            None => stores.fetch(location, max_bytes).await?,
-        };
-        let input = Input::Object {
-            bytes: source.bytes,
-            name: location.name().to_owned(),
-            extension: location.extension().map(str::to_owned),
-            selector,
-        };
-        Ok((input, source.cache))
+        match &self.0.cache {
+            Some(cache) => cache.fetch(stores, location, not_before, max_bytes).await,
+            None => stores.fetch(location, max_bytes).await,
+        }
     }
 
     /// Converts on the pool, and says how long it took.
@@ -650,10 +788,11 @@ impl Converter {
         timeout: Duration,
         pipeline: Pipeline,
         mut inputs: Vec<Input>,
+        pixels: Option<Arc<Shared>>,
         format: Format,
         separate: bool,
     ) -> (Result<Converted>, Duration) {
-        let (animations, upright) = (self.0.animations, self.0.upright);
+        let (animations, upright, native) = (self.0.animations, self.0.upright, self.0.native);
         let (cmyk, ghostscript) = (self.0.cmyk.clone(), self.0.ghostscript.clone());
         let workers = Arc::clone(&self.0.workers);
         let work = move |stop: &Stop| {
@@ -669,9 +808,10 @@ impl Converter {
                 animations,
                 cmyk: cmyk.as_deref(),
                 upright,
+                native,
                 stop,
             };
-            workers.convert(&conversion, None)
+            workers.convert(&conversion, pixels.as_deref().map(|shared| &shared.pixels))
         };
         self.on_pool(timeout, work).await
     }
@@ -694,6 +834,16 @@ impl Converter {
             Ok((result, took)) => (result, took),
             Err(error) => (Err(error), Duration::ZERO),
         }
+    }
+}
+
+/// What an object is to the engine.
+fn input(location: &Location, selector: Option<&str>, bytes: Bytes) -> Input {
+    Input::Object {
+        bytes,
+        name: location.name().to_owned(),
+        extension: location.extension().map(str::to_owned),
+        selector: selector.map(str::to_owned),
     }
 }
 

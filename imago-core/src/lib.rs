@@ -26,6 +26,7 @@ mod engine;
 mod error;
 mod operation;
 pub mod sandbox;
+mod sharing;
 pub mod storage;
 mod target;
 
@@ -35,3 +36,4 @@ pub use engine::{
 };
 pub use error::{Error, ErrorKind, Result};
 pub use operation::{ArgumentKind, OperationInfo, OperationKind, Pipeline, operations};
+pub use sharing::Decoding;

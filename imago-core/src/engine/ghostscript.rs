@@ -38,7 +38,7 @@ const BOUNDED: &str = r#"ulimit -t 600 && ulimit -v 4194304 && ulimit -c 0 && ex
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Pages, as one stream of PNM images.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Pages {
     pub(crate) pnm: Bytes,
     /// Pixels to an inch, across and down.

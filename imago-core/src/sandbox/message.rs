@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::ghostscript::Pages;
 use crate::engine::magick::options;
-use crate::engine::{Conversion, Converted, Decoded, File, Identity, Input, Layout, Limits, Stop};
+use crate::engine::{
+    Conversion, Converted, Decoded, Engine, File, Identity, Input, Layout, Limits, Stop,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::operation::Step;
 
@@ -71,6 +73,7 @@ pub(super) struct Work {
     animations: bool,
     cmyk: bool,
     upright: bool,
+    native: bool,
     pub(super) timeout: Duration,
 }
 
@@ -114,6 +117,7 @@ pub(super) struct Answer {
     height: u64,
     frames: u64,
     output: String,
+    engine: Engine,
 }
 
 /// Why nothing came of it.
@@ -139,6 +143,7 @@ impl Work {
             animations,
             cmyk,
             upright,
+            native,
             stop,
         } = conversion;
         let step = |step: &Step| (step.option.to_owned(), step.arguments.clone());
@@ -151,6 +156,7 @@ impl Work {
             animations: *animations,
             cmyk: cmyk.is_some(),
             upright: *upright,
+            native: *native,
             timeout: stop.left(),
         };
         (work, inputs.iter().filter_map(bytes_of).collect())
@@ -186,6 +192,7 @@ impl Work {
             animations: self.animations,
             cmyk: cmyk.filter(|_| self.cmyk),
             upright: self.upright,
+            native: self.native,
             stop,
         })
     }
@@ -295,6 +302,7 @@ impl Answer {
             height,
             frames,
             output,
+            engine,
         } = converted;
         let scene = |file: &File| file.scene.map(|scene| scene as u64);
         Self {
@@ -306,6 +314,7 @@ impl Answer {
             height: *height as u64,
             frames: *frames as u64,
             output: output.clone(),
+            engine: *engine,
         }
     }
 
@@ -342,6 +351,7 @@ impl Answer {
             height: size(self.height)?,
             frames: size(self.frames)?,
             output: self.output,
+            engine: self.engine,
         })
     }
 }

@@ -42,9 +42,7 @@ use bytes::Bytes;
 
 pub(crate) use scratch::Scratch;
 
-use crate::engine::{
-    self, Conversion, Converted, Decoded, Identity, Input, Layout, Limits, Stop,
-};
+use crate::engine::{self, Conversion, Converted, Decoded, Identity, Input, Layout, Limits, Stop};
 use crate::error::{Error, ErrorKind, Result};
 use frame::Kind;
 use message::{Answer, Open, Question, Sitting, Work};
@@ -318,7 +316,7 @@ impl Workers {
             expected: Kind::Decoded,
         };
         let is_done = self.with_worker(settings, |worker| {
-            worker.ask(settings, stop, message, |worker, frame| {
+            worker.ask(settings, stop, &message, |worker, frame| {
                 worker.body::<bool>(frame)
             })
         })?;
@@ -360,7 +358,7 @@ impl Workers {
             expected: Kind::Converted,
         };
         self.with_worker(settings, |worker| {
-            worker.ask(settings, conversion.stop, message, |worker, frame| {
+            worker.ask(settings, conversion.stop, &message, |worker, frame| {
                 let answer: Answer = worker.body(frame)?;
                 let mut at = u64::from(frame.body);
                 let following = frame.total - at;
@@ -392,7 +390,7 @@ impl Workers {
             expected: Kind::Identified,
         };
         self.with_worker(settings, |worker| {
-            worker.ask(settings, stop, message, |worker, frame| {
+            worker.ask(settings, stop, &message, |worker, frame| {
                 worker.body(frame).and_then(message::believable)
             })
         })

@@ -16,7 +16,7 @@ pub(super) struct Blank(File);
 
 /// A file in memory with pixels that never change.
 #[derive(Debug)]
-pub(super) struct Sheet(OwnedFd);
+pub(crate) struct Sheet(OwnedFd);
 
 impl Blank {
     /// A file of this length. Pixels between processes are for Linux: elsewhere files have no seals.

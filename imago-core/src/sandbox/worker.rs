@@ -182,11 +182,11 @@ impl Worker {
     }
 
     /// Sends a message and waits for its answer. A child that does not give one is no more after this.
-    pub(super) fn ask<'a, T>(
+    pub(super) fn ask<T>(
         &mut self,
         settings: &Settings,
         stop: &Stop,
-        message: Message<'a, impl Serialize>,
+        message: &Message<'_, impl Serialize>,
         answer: impl FnOnce(&Self, Frame) -> Result<T>,
     ) -> Result<T> {
         let body = message::encode(&message.body)?;

@@ -2,6 +2,7 @@
 
 mod fences;
 mod misbehaviour;
+mod sharing;
 mod work;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,7 +25,13 @@ pub(crate) use tests;
 fn main() -> ExitCode {
     sandbox::enter_if_child();
     let arguments = Arguments::from_args();
-    let tests = [work::TESTS, misbehaviour::TESTS, fences::TESTS].concat();
+    let tests = [
+        work::TESTS,
+        misbehaviour::TESTS,
+        fences::TESTS,
+        sharing::TESTS,
+    ]
+    .concat();
     let trials = tests.into_iter().map(|(name, test)| {
         Trial::test(name, move || {
             catch_unwind(AssertUnwindSafe(test)).map_err(|_| Failed::without_message())

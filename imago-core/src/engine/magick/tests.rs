@@ -28,6 +28,7 @@ fn run_until(source: &[u8], steps: &[Step], format: &Format, stop: &Stop) -> Res
     let reads = steps.iter().filter_map(Step::input);
     inputs.extend(reads.map(|input| Input::Generated(input.to_owned())));
     convert(&Conversion {
+        decoded: None,
         inputs: &inputs,
         steps,
         format,
@@ -35,6 +36,7 @@ fn run_until(source: &[u8], steps: &[Step], format: &Format, stop: &Stop) -> Res
         animations: true,
         cmyk: None,
         upright: false,
+        native: false,
         stop,
     })
 }
