@@ -81,6 +81,7 @@ pub(crate) fn read(
         let detail = format!("{faulty} of {count} actions can't run");
         return Err(Problem::new(status, detail).with_errors(errors));
     }
+    submission.count_renditions();
     Ok((submission, plans))
 }
 
@@ -155,6 +156,7 @@ impl Action {
             timeout,
             fidelity: self.fidelity.unwrap_or_default(),
             headers: self.headers.unwrap_or_default(),
+            renditions: 1,
         })
     }
 }

@@ -8,7 +8,7 @@ pub mod dispatcher;
 mod document;
 pub mod runner;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -77,6 +77,19 @@ pub struct Submission {
     pub actions: Vec<ActionSpec>,
 }
 
+impl Submission {
+    /// Counts the actions that read the same infile, so that it is kept for the last of them.
+    pub fn count_renditions(&mut self) {
+        let mut renditions = HashMap::new();
+        for action in &self.actions {
+            *renditions.entry(action.infile.clone()).or_insert(0) += 1;
+        }
+        for action in &mut self.actions {
+            action.renditions = renditions.get(&action.infile).copied().unwrap_or(1);
+        }
+    }
+}
+
 /// One conversion, as it was asked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ActionSpec {
@@ -94,6 +107,8 @@ pub struct ActionSpec {
     pub fidelity: Fidelity,
     /// More headers and metadata to store the result with.
     pub headers: BTreeMap<String, String>,
+    /// How many actions of its job read the same infile, with this one.
+    pub renditions: usize,
 }
 
 /// How close to ImageMagick's own result an action's must be.
@@ -324,7 +339,22 @@ mod tests {
             timeout: Duration::from_secs(60),
             fidelity: Fidelity::Exact,
             headers: BTreeMap::new(),
+            renditions: 1,
         }
+    }
+
+    #[test]
+    fn actions_on_one_infile_are_counted() {
+        let mut submission = Submission {
+            actions: ["a", "b", "a", "a"].map(spec).into(),
+        };
+        submission.count_renditions();
+        let counted: Vec<_> = submission
+            .actions
+            .iter()
+            .map(|spec| spec.renditions)
+            .collect();
+        assert_eq!(counted, [3, 1, 3, 3]);
     }
 
     pub(super) fn done() -> Ending {

@@ -89,7 +89,8 @@ impl From<&ActionSpec> for imago_core::Action {
     fn from(spec: &ActionSpec) -> Self {
         let mut action = Self::new(&spec.infile, &spec.outfile)
             .operations(&spec.operations)
-            .timeout(spec.timeout);
+            .timeout(spec.timeout)
+            .renditions(spec.renditions);
         if let Some(mimetype) = &spec.mimetype {
             action = action.mimetype(mimetype);
         }

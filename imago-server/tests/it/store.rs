@@ -22,6 +22,7 @@ fn submission(name: &str, actions: usize) -> Submission {
         timeout: Duration::from_secs(1),
         fidelity: Fidelity::Exact,
         headers: BTreeMap::new(),
+        renditions: 1,
     };
     Submission {
         actions: (0..actions).map(spec).collect(),
