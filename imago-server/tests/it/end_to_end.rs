@@ -217,16 +217,20 @@ fn files_outside_the_root_are_out_of_reach() {
 #[test]
 fn a_jobs_actions_on_one_object_share_one_request_for_it() {
     let source = http::Server::start();
-    let reply = http::Reply::ok(images::make("png", 60, 40)).e_tag("\"1\"");
-    source.route("/in.png", reply.content_type("image/png"));
+    let reply = http::Reply::ok(images::make("png", 60, 40)).content_type("image/png");
+    // Without an ETag the cache keeps nothing.
+    source.route("/untagged.png", reply.clone());
+    source.route("/tagged.png", reply.e_tag("\"1\""));
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().to_str().unwrap();
     let server = Process::start(&["--http-private", "--file-root", root]);
-    let action = |index| json!({"infile": source.url("/in.png"), "outfile": format!("file://{root}/{index}.gif")});
-    let actions: Vec<_> = (0..20).map(action).collect();
-    let document = server.finished(&server.submit(&json!(actions)));
-    assert_eq!(document["status"], "done", "{document:#}");
-    assert_eq!(source.get_count("/in.png"), 1);
+    for path in ["/tagged.png", "/untagged.png"] {
+        let action = |index| json!({"infile": source.url(path), "outfile": format!("file://{root}/{index}.gif")});
+        let actions: Vec<_> = (0..20).map(action).collect();
+        let document = server.finished(&server.submit(&json!(actions)));
+        assert_eq!(document["status"], "done", "{path}: {document:#}");
+        assert_eq!(source.get_count(path), 1, "{path}");
+    }
 }
 
 #[test]
