@@ -142,3 +142,106 @@ pub(crate) fn decode(
     }
     Ok(reader.finish())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use testkit::images;
+
+    use super::*;
+    use crate::engine::{Conversion, native};
+
+    fn object(bytes: Bytes) -> Input {
+        Input::Object {
+            bytes,
+            name: String::new(),
+            extension: None,
+            selector: None,
+        }
+    }
+
+    fn small() -> [Step; 1] {
+        [Step::new("-resize", &["10x10!"])]
+    }
+
+    /// The samples of a source, if they are sound.
+    fn samples(source: &Input, layout: Layout) -> Option<Vec<u8>> {
+        let mut samples = Vec::new();
+        let stop = Stop::after(Duration::from_secs(60));
+        let is_sound = decode(source, layout, &stop, &mut |rows| {
+            samples.extend_from_slice(rows);
+            Ok(())
+        });
+        is_sound.expect("it is not stopped").then_some(samples)
+    }
+
+    #[test]
+    fn what_is_decoded_is_what_the_command_decodes() {
+        for (options, pixels, channels) in [
+            (&[][..], "rgb:-", 3),
+            (&["-interlace", "Plane"], "rgb:-", 3),
+            (&["-sampling-factor", "2x1"], "rgb:-", 3),
+            (&["-colorspace", "Gray"], "gray:-", 1),
+        ] {
+            let png = images::make("png", 61, 43);
+            let jpeg = images::magick_with([&["-"], options, &["jpeg:-"]].concat(), &png).stdout;
+            let expected = images::magick_with(["jpeg:-", "-depth", "8", pixels], &jpeg).stdout;
+            let source = object(jpeg.into());
+            let layout = layout(&source, &small(), &Format::Jpeg).expect("it is for the lane");
+            let told = (layout.width, layout.height, layout.channels);
+            assert_eq!(told, (61, 43, channels), "{options:?}");
+            assert!(samples(&source, layout) == Some(expected), "{options:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_whole_or_not_as_told_is_not_decoded() {
+        let jpeg = images::make("jpeg", 60, 40);
+        let whole = object(jpeg.clone());
+        let layout = layout(&whole, &small(), &Format::Jpeg).expect("it is for the lane");
+        assert!(samples(&whole, layout).is_some());
+        let half = object(jpeg.slice(..jpeg.len() / 2));
+        assert_eq!(samples(&half, layout), None);
+        let other = Layout {
+            width: 40,
+            height: 60,
+            ..layout
+        };
+        assert_eq!(samples(&whole, other), None);
+        assert_eq!(samples(&object(images::make("png", 60, 40)), layout), None);
+    }
+
+    #[test]
+    fn pixels_that_are_there_are_not_decoded_again() {
+        let source = object(images::make("jpeg", 60, 40));
+        let layout = layout(&source, &small(), &Format::Jpeg).expect("it is for the lane");
+        let length = usize::try_from(layout.bytes()).expect("it is small");
+        // What the source is not.
+        let white = Decoded {
+            layout,
+            samples: vec![255; length].into(),
+        };
+        let converted = native::convert(&Conversion {
+            inputs: &[source],
+            decoded: Some(&white),
+            steps: &small(),
+            format: &Format::Jpeg,
+            separate: false,
+            animations: true,
+            cmyk: None,
+            upright: true,
+            native: true,
+            stop: &Stop::after(Duration::from_secs(60)),
+        });
+        let converted = converted
+            .expect("it goes well")
+            .expect("it is for the lane");
+        let pixels = images::magick_with(
+            ["jpeg:-", "-depth", "8", "rgb:-"],
+            &converted.files[0].bytes,
+        );
+        assert!(pixels.stdout.iter().all(|sample| *sample >= 254));
+    }
+}
