@@ -213,6 +213,24 @@ struct Inner {
     ghostscript: Option<PathBuf>,
 }
 
+/// What an action finds of its source's pixels.
+struct Pixels {
+    shared: Option<Arc<Shared>>,
+    decoding: Decoding,
+    /// How long it took the action to decode them for all.
+    took: Duration,
+}
+
+impl Default for Pixels {
+    fn default() -> Self {
+        Self {
+            shared: None,
+            decoding: Decoding::Own,
+            took: Duration::ZERO,
+        }
+    }
+}
+
 /// Builds a [`Converter`].
 #[derive(Debug)]
 #[expect(
@@ -508,14 +526,15 @@ impl Converter {
         timings.fetch = started.elapsed();
 
         let context = |error: Error| error.context(&format!("can't convert `{}`", plan.source));
-        let (pixels, decoding, decoded) = match &share {
+        let pixels = match &share {
             Some(share) => self.pixels(share, &source, &plan).await.map_err(context)?,
-            None => (None, Decoding::Own, Duration::ZERO),
+            None => Pixels::default(),
         };
+        let (decoding, decoded) = (pixels.decoding, pixels.took);
         let reads = reads.into_iter().map(|(input, _)| input);
         let (converted, took) = self
             .run(
-                plan.timeout.saturating_sub(decoded),
+                plan.timeout,
                 plan.pipeline.clone(),
                 std::iter::once(source).chain(reads).collect(),
                 pixels,
@@ -619,7 +638,7 @@ impl Converter {
                 timeout,
                 pipeline.clone(),
                 inputs,
-                None,
+                Pixels::default(),
                 format.clone(),
                 false,
             )
@@ -659,7 +678,7 @@ impl Converter {
             }
             workers.identify(&image[0], stop)
         };
-        let (identity, _) = self.on_pool(timeout, work).await;
+        let (identity, _) = self.on_pool(timeout, Duration::ZERO, work).await;
         match identity {
             Ok(identity) => Ok(Identity { bytes, ..identity }),
             Err(error) => Err(error.context("can't identify the image")),
@@ -710,33 +729,33 @@ impl Converter {
         }
     }
 
-    /// The source's pixels, if they are for several actions; whose they are, and how long this action took to decode them.
-    async fn pixels(
-        &self,
-        share: &Share,
-        source: &Input,
-        plan: &Plan,
-    ) -> Result<(Option<Arc<Shared>>, Decoding, Duration)> {
+    /// The source's pixels, if they are for several actions.
+    async fn pixels(&self, share: &Share, source: &Input, plan: &Plan) -> Result<Pixels> {
         let steps = plan.pipeline.steps();
         let layout = self
             .0
             .native
             .then(|| engine::layout(source, steps, &plan.format));
         let Some(layout) = layout.flatten() else {
-            return Ok((None, Decoding::Own, Duration::ZERO));
+            return Ok(Pixels::default());
         };
-        let mut decoding_took = Duration::ZERO;
+        let mut took = Duration::ZERO;
         let decode = async {
             let (workers, source) = (Arc::clone(&self.0.workers), source.clone());
             let work = move |stop: &Stop| workers.decode(&source, layout, stop);
-            let (decoded, took) = self.on_pool(plan.timeout, work).await;
-            decoding_took = took;
+            let decoded;
+            (decoded, took) = self.on_pool(plan.timeout, Duration::ZERO, work).await;
             decoded
         };
-        let pixels = share.pixels(layout, decode).await?;
-        Ok(match pixels {
-            Some((shared, decoding)) => (Some(shared), decoding, decoding_took),
-            None => (None, Decoding::Own, decoding_took),
+        let drawn = share.pixels(layout, decode).await?;
+        let (shared, decoding) = match drawn {
+            Some((shared, decoding)) => (Some(shared), decoding),
+            None => (None, Decoding::Own),
+        };
+        Ok(Pixels {
+            shared,
+            decoding,
+            took,
         })
     }
 
@@ -788,13 +807,14 @@ impl Converter {
         timeout: Duration,
         pipeline: Pipeline,
         mut inputs: Vec<Input>,
-        pixels: Option<Arc<Shared>>,
+        pixels: Pixels,
         format: Format,
         separate: bool,
     ) -> (Result<Converted>, Duration) {
         let (animations, upright, native) = (self.0.animations, self.0.upright, self.0.native);
         let (cmyk, ghostscript) = (self.0.cmyk.clone(), self.0.ghostscript.clone());
         let workers = Arc::clone(&self.0.workers);
+        let Pixels { shared, took, .. } = pixels;
         let work = move |stop: &Stop| {
             if let Some(program) = &ghostscript {
                 ghostscript::draw_all(&mut inputs, pipeline.steps(), program, stop)?;
@@ -811,22 +831,24 @@ impl Converter {
                 native,
                 stop,
             };
-            workers.convert(&conversion, pixels.as_deref().map(|shared| &shared.pixels))
+            workers.convert(&conversion, shared.as_deref().map(|shared| &shared.pixels))
         };
-        self.on_pool(timeout, work).await
+        self.on_pool(timeout, took, work).await
     }
 
-    /// Runs work on the pool, and says how long it took. The clock of its time-out starts when a thread takes it up.
+    /// Runs work on the pool, and says how long it took. The clock of its time-out, of which some may be spent, starts
+    /// when a thread takes it up.
     async fn on_pool<T: Send + 'static>(
         &self,
         timeout: Duration,
+        spent: Duration,
         work: impl FnOnce(&Stop) -> Result<T> + Send + 'static,
     ) -> (Result<T>, Duration) {
         let stop = Arc::new(Stop::after(timeout));
         let _canceled = CancelOnDrop(Arc::clone(&stop));
         let timed = move || {
             let started = Instant::now();
-            stop.start();
+            stop.start_at(started.checked_sub(spent).unwrap_or(started));
             let result = work(&stop);
             Ok((result, started.elapsed()))
         };

@@ -97,6 +97,15 @@ mod tests {
     }
 
     #[test]
+    fn what_somebody_may_yet_write_to_is_not_sealed() {
+        let blank = Blank::new(4096).expect("a file in memory");
+        let theirs = blank.as_fd().try_clone_to_owned().expect("a descriptor");
+        let mapped = mailbox::SharedSignals::open(theirs).expect("it can be mapped");
+        blank.seal().expect_err("it is mapped to be written");
+        drop(mapped);
+    }
+
+    #[test]
     fn what_is_shorter_than_told_is_not_mapped() {
         let sheet = Blank::new(8).and_then(Blank::seal).expect("a file");
         let ours = sheet.as_fd().try_clone_to_owned().expect("a descriptor");
