@@ -16,7 +16,7 @@ use super::frame::{self, Frame, Kind};
 use super::mailbox::{Mailbox, SharedSignals};
 use super::message::{self, Answer, Failure, Question, Ready, Setup, Work};
 use crate::engine::magick::runtime;
-use crate::engine::{self, Signals, Stop};
+use crate::engine::{self, Input, Signals, Stop};
 use crate::error::{Error, ErrorKind, Result};
 
 struct Child {
@@ -128,7 +128,17 @@ impl Child {
                 super::fault::misbehave(&bytes, &mut self.socket)?;
                 let stop = self.stop(work.timeout);
                 let cmyk = self.cmyk.clone();
-                let converted = work.run(bytes, cmyk.as_deref(), &stop, engine::convert)?;
+                let memory = work.memory;
+                let converted = work.run(bytes, cmyk.as_deref(), &stop, |conversion| {
+                    if self.is_admitted(conversion.inputs, memory, &stop)? {
+                        engine::convert(conversion).map(Some)
+                    } else {
+                        Ok(None)
+                    }
+                })?;
+                let Some(converted) = converted else {
+                    return Ok(());
+                };
                 let files: Vec<_> = converted.files.iter().map(|file| &file.bytes[..]).collect();
                 self.send(Kind::Converted, &Answer::of(&converted), &files)
             }
@@ -137,14 +147,36 @@ impl Child {
                 #[cfg(feature = "fault-injection")]
                 super::fault::misbehave(&bytes, &mut self.socket)?;
                 let stop = self.stop(question.timeout);
-                let identity = engine::identify(&question.input.with(&mut bytes)?, &stop)?;
-                self.send(Kind::Identified, &identity, &[])
+                let input = [question.input.with(&mut bytes)?];
+                if self.is_admitted(&input, question.memory, &stop)? {
+                    let identity = engine::identify(&input[0], &stop)?;
+                    self.send(Kind::Identified, &identity, &[])?;
+                }
+                Ok(())
             }
             _ => Err(Error::new(
                 ErrorKind::Internal,
                 "a message is of no kind that a child is sent",
             )),
         }
+    }
+
+    /// Whether the work may be done, as the parent says that hears how large it is, unless it has said so before.
+    fn is_admitted(&mut self, inputs: &[Input], memory: Option<u64>, stop: &Stop) -> Result<bool> {
+        let memory = if let Some(memory) = memory {
+            memory
+        } else {
+            let headers = engine::headers(inputs, stop);
+            self.send(Kind::Headers, &headers, &[])?;
+            let mut bytes = [0; frame::LENGTH];
+            self.socket.read_exact(&mut bytes).map_err(lost)?;
+            match Frame::parse(&bytes) {
+                Ok(frame) if frame.kind == Kind::Go => frame.total,
+                _ => return Ok(false),
+            }
+        };
+        runtime::set_memory(memory);
+        Ok(true)
     }
 
     fn stop(&self, timeout: Duration) -> Stop {
@@ -169,7 +201,7 @@ impl Child {
                 ErrorKind::LimitExceeded,
                 format!(
                     "the result is {size} bytes long, but {} is what `limits.output` allows",
-                    death::bytes(self.output_bytes)
+                    death::human_bytes(self.output_bytes)
                 ),
             ));
         }
