@@ -198,8 +198,8 @@ impl Work for Task {
             native: self.native,
             stop,
         };
-        let paid = door.paid();
-        room.workers.convert(&conversion, paid, &mut |headers| {
+        let allowed = door.allowed();
+        room.workers.convert(&conversion, allowed, &mut |headers| {
             door.pay(headers, || price::price(&conversion, headers))
         })
     }
@@ -212,16 +212,24 @@ impl Work for [Input; 1] {
         if let Some(program) = &room.ghostscript {
             ghostscript::draw_all(self, &[], program, stop)?;
         }
-        let paid = door.paid();
-        room.workers.identify(&self[0], stop, paid, &mut |headers| {
-            door.pay(headers, || price::of_identity(&self[0], headers))
-        })
+        let allowed = door.allowed();
+        room.workers
+            .identify(&self[0], stop, allowed, &mut |headers| {
+                door.pay(headers, || price::of_identity(&self[0], headers))
+            })
     }
 }
 
 impl Door {
     fn paid(&self) -> Option<u64> {
         self.grant.as_ref().map(Grant::price)
+    }
+
+    /// How much memory the engine is held to: more than was paid, for a price is a guess, and some of ImageMagick's code
+    /// ends the process where it is refused memory.
+    fn allowed(&self) -> Option<u64> {
+        let total = self.room.budget.total();
+        self.paid().map(|paid| paid.saturating_mul(2).min(total))
     }
 
     /// Takes the price of work whose images' headers say this, and gives how much was paid.
@@ -249,7 +257,7 @@ impl Door {
         if self.grant.is_none() {
             self.shut = Some(Shut::Full(price.likely));
         }
-        self.paid()
+        self.allowed()
     }
 
     /// What came of an attempt, or why there is to be another.
@@ -262,11 +270,12 @@ impl Door {
             })),
             Err(error) if error.wants_memory() => {
                 match self.paid() {
-                    // The price was a guess. With all there is to itself the work shows what it takes.
+                    // With all there is to itself the work shows what it takes.
                     Some(paid) if paid < total => {
                         log::debug!("work.paid_bytes" = paid; "a conversion takes more memory than was thought");
                         Err(Shut::Full(total))
                     }
+                    _ if error.to_string().contains("`limits.memory`") => Err(Shut::Refused(error)),
                     _ => Err(Shut::Refused(error.and(&format!(
                         "; it takes more memory than all conversions together may, {}, which `limits.memory` sets",
                         human_bytes(total)

@@ -1,9 +1,9 @@
 //! What a conversion will take of the memory, guessed from the sizes of its images and from its steps before a pixel is
 //! decoded.
 //!
-//! A price is a promise: the engine is held to it. One that turns out too low is no harm, for the conversion is done again
-//! with all of the memory to itself; one that is too high makes it wait longer than it had to. So operations that are
-//! hard to foresee are guessed at generously, and no image is refused by a guess.
+//! One that turns out far too low is no harm, for the engine is held to it, and the conversion is done again with all of the
+//! memory to itself; one that is too high makes it wait longer than it had to. So operations that are hard to foresee are
+//! guessed at generously, and no image is refused by a guess.
 
 use serde::{Deserialize, Serialize};
 
@@ -403,6 +403,10 @@ impl Walk {
             "-fft" | "+fft" | "-ift" | "+ift" => {
                 self.here = here.and(here);
                 self.need(here.one().saturating_mul(8));
+            }
+            // Matrices of large numbers.
+            "-canny" | "-hough-lines" | "-connected-components" => {
+                self.need(here.one().saturating_mul(10));
             }
             "-delete" | "+delete" | "-swap" | "+swap" | "-reverse" | "-strip" | "-set" | "+set"
             | "+repage" | "-repage" | "-noop" | "-identify" | "-print" => {}

@@ -34,6 +34,8 @@ pub(super) struct Death {
 /// Words with which libraries end a process for want of memory.
 const WANT_OF_MEMORY: &[&str] = &[
     "memory allocation of",
+    // An assertion of ImageMagick's that fails when matrices find none.
+    "resource_info.memory",
     "failed to allocate",
     "bad_alloc",
     "out of memory",
@@ -122,6 +124,7 @@ fn too_much_memory(limits: &Limits) -> Error {
             human_bytes(limits.memory)
         ),
     )
+    .wanting_memory(true)
 }
 
 /// A number of bytes as people say it.
