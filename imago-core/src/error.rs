@@ -17,6 +17,8 @@ struct Inner {
     message: String,
     pointer: String,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    /// Whether it might have gone well with more memory.
+    wants_memory: bool,
 }
 
 /// What went wrong, sorted by whose fault it is.
@@ -77,6 +79,7 @@ impl Error {
             message: message.into(),
             pointer: String::new(),
             source: None,
+            wants_memory: false,
         }))
     }
 
@@ -105,6 +108,23 @@ impl Error {
     pub(crate) fn context(mut self, doing: &str) -> Self {
         self.0.message = format!("{doing}: {}", self.0.message);
         self
+    }
+
+    /// Puts more behind the sentence.
+    pub(crate) fn and(mut self, more: &str) -> Self {
+        self.0.message.push_str(more);
+        self
+    }
+
+    /// Says that it might have gone well with more memory.
+    pub(crate) fn wanting_memory(mut self, wants: bool) -> Self {
+        self.0.wants_memory = wants;
+        self
+    }
+
+    /// Whether it might have gone well with more memory.
+    pub(crate) fn wants_memory(&self) -> bool {
+        self.0.wants_memory
     }
 
     /// What went wrong.
