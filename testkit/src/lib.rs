@@ -17,6 +17,7 @@ pub mod images;
 pub mod nginx;
 pub mod process;
 pub mod s3;
+pub mod witness;
 
 mod client;
 mod ports;
