@@ -54,7 +54,7 @@ async fn no_svg_names_anything_outside() {
         ),
         (r#"<feImage href="file://{secret}/a.png"/>"#, refers),
         (
-            r##"<filter id="f"><feImage xlink:href="{secret}/a.svg#a"/></filter><rect width="9" height="9" filter="url(#f)"/>"##,
+            r#"<filter id="f"><feImage xlink:href="{secret}/a.svg#a"/></filter><rect width="9" height="9" filter="url(#f)"/>"#,
             refers,
         ),
         (r#"<use href="file://{secret}/a.svg#a"/>"#, refers),
@@ -415,7 +415,7 @@ async fn no_page_reads_or_writes_a_file() {
         "%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R/OpenAction<</S/Launch/F({secret}/a.txt)>>>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n",
     );
     for (number, object) in objects.iter().enumerate() {
-        write!(pdf, "{} 0 obj{object}endobj\n", number + 3).unwrap();
+        writeln!(pdf, "{} 0 obj{object}endobj", number + 3).unwrap();
     }
     pdf.push_str("trailer<</Root 1 0 R>>\n%%EOF\n");
     run(&mut stage, "a.pdf", &pdf, Harmless).await;

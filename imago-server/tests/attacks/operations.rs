@@ -525,7 +525,7 @@ async fn no_result_goes_elsewhere() {
 /// The witnesses would see it: here the secrets are what the server may read.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_witnesses_see() {
-    let mut stage = Stage::open(&["--http-private"]);
+    let mut stage = Stage::open(&[]);
     let link = stage.root().join("link");
     std::fs::hard_link(stage.root().join("../secret/a.png"), &link).unwrap();
     let touch = |infile: &str| json!({"infile": infile, "outfile": "file://{root}/out/{n}.json"});

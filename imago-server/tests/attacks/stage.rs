@@ -41,6 +41,11 @@ pub(crate) struct Stage {
 impl Stage {
     /// A server with these arguments beside those that name its files.
     pub(crate) fn open(arguments: &[&str]) -> Self {
+        Self::open_with(&[], arguments)
+    }
+
+    /// A server with this environment, too.
+    pub(crate) fn open_with(environment: &[(String, String)], arguments: &[&str]) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("imago-attack-")
             .tempdir()
@@ -56,7 +61,7 @@ impl Stage {
             .into_iter()
             .chain(arguments.iter().copied())
             .collect();
-        let service = Service::start(&[], &arguments);
+        let service = Service::start(environment, &arguments);
         Self {
             service,
             watch: Watch::of(&path.join("secret")),
