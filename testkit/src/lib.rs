@@ -12,6 +12,7 @@
 
 pub mod azure;
 pub mod gcs;
+pub mod hostile;
 pub mod http;
 pub mod images;
 pub mod nginx;
