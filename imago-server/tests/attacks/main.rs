@@ -11,6 +11,7 @@ mod documents;
 mod egress;
 mod files;
 mod headers;
+mod hostile;
 mod operations;
 #[expect(
     dead_code,

@@ -33,7 +33,7 @@ const PICTURES: &[(&str, &str)] = &[
 /// files.
 pub fn write(folder: &Path, formats: &[Format], count: usize, seed: u64) -> Vec<PathBuf> {
     fs::create_dir_all(folder).expect("the folder can be made");
-    let sound = sound(formats);
+    let sound = sound(formats, count);
     assert!(!sound.is_empty(), "`magick` writes none of the formats");
     let mut random = Random(seed);
     let damages = [
@@ -62,13 +62,16 @@ pub fn write(folder: &Path, formats: &[Format], count: usize, seed: u64) -> Vec<
         .collect()
 }
 
-/// Every picture in every format: what it is, its extension, its bytes.
-fn sound(formats: &[Format]) -> Vec<(String, String, Vec<u8>)> {
+/// Every picture in every format, as many pictures as make so many files: what it is, its extension, its bytes.
+fn sound(formats: &[Format], count: usize) -> Vec<(String, String, Vec<u8>)> {
     let folder = tempfile::tempdir().expect("a folder for temporary files can be made");
     let photo = folder.path().join("photo.ppm");
     fs::write(&photo, images::photo(24, 18)).expect("a file can be written");
     let mut sound = Vec::new();
     for (picture, operations) in PICTURES {
+        if sound.len() >= count {
+            break;
+        }
         let path = |format: &Format| {
             let name = format!("{}-{picture}", format.name.to_lowercase());
             folder.path().join(name)
