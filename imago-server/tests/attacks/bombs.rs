@@ -342,7 +342,6 @@ async fn no_repetition_is_followed() {
 
 /// Pictures by which ImageMagick or librsvg ends the process, or doesn't come to an end.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "conversions run in the server's own process yet"]
 async fn no_picture_ends_the_server() {
     let mut stage = Stage::open(&[]);
     let svg = r#"xmlns="http://www.w3.org/2000/svg" width="9" height="9""#;
