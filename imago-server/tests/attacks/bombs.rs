@@ -358,6 +358,65 @@ async fn no_picture_ends_the_server() {
     stage.close().await;
 }
 
+/// Chains that ask for more than anybody needs, on a small picture: memory, time, images.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_chain_takes_more_than_its_time() {
+    let mut stage = Stage::open(&[]);
+    let doubled = "( -clone 0--1 ) ".repeat(40);
+    let chains: &[&[&str]] = &[
+        // Images without end.
+        &["duplicate 100000000"],
+        &[&doubled],
+        &["+duplicate", "morph 10000000"],
+        &["resize 2000x2000!", "crop 1x1"],
+        &["crop 100000x100000@"],
+        // Pixels without end.
+        &["resize 65000x3900!", "blur 0x50"],
+        &["extent 60000x60000"],
+        &["border 32000x32000"],
+        &["set option:distort:viewport 60000x60000", "distort SRT 10"],
+        &[
+            "draw 'push pattern a 0,0 60000,60000 rectangle 0,0 9,9 pop pattern fill url(#a) rectangle 0,0 99,99'",
+        ],
+        &["magnify magnify magnify magnify magnify magnify magnify magnify magnify magnify"],
+        // Expressions and loops that never end.
+        &["fx while(1,1)"],
+        &["print '%[fx:while(1,1)]'"],
+        &["annotate 0 '%[fx:while(1,1)]'"],
+        &["resize '%[fx:while(1,1)]'"],
+        &[
+            "stroke red",
+            "draw 'stroke-dasharray 0.00001 0.00001 line 0,0 100000,100000'",
+        ],
+        &["draw 'scale 1e9,1e9 circle 0,0 9,9'"],
+        &["roll +1000000000000000000+1000000000000000000"],
+        // Neighbourhoods without end.
+        &["blur 0x100000"],
+        &["adaptive-blur 0x10000"],
+        &["motion-blur 0x1000000"],
+        &["statistic Median 20000x20000"],
+        &["morphology Convolve Disk:30000"],
+        &["define filter:support=1e9", "resize 300x300"],
+        &["canny 0x100000"],
+        &["mean-shift 10000x10000"],
+        &["bilateral-blur 10000x10000"],
+        &["liquid-rescale 20000x20000!"],
+    ];
+    let url = stage.put("b.png", images::make("png", 200, 200));
+    let outfile = |index: usize| format!("file://{}/out/{index}.png", stage.root().display());
+    let actions: Vec<_> = chains
+        .iter()
+        .enumerate()
+        .map(|(index, chain)| json!({"infile": url, "outfile": outfile(index), "operations": chain, "timeout": 1}))
+        .collect();
+    let document = stage.service.run(&actions).await;
+    for action in document["actions"].as_array().unwrap() {
+        assert_eq!(action["status"], "error", "{action}");
+    }
+    stage.operations(&["resize 20x20"], Comes::Done).await;
+    stage.close().await;
+}
+
 /// Runs an action that may not take long.
 async fn bomb(stage: &mut Stage, url: &str, operations: &[&str], comes: Comes) {
     let action = json!({
