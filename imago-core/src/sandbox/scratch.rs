@@ -3,9 +3,11 @@
 //! Some formats ImageMagick codes only by way of files. Each process has a directory of its own for them, and in it a file
 //! that it keeps locked; a directory whose lock is free belongs to a process that is no more.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -30,6 +32,7 @@ impl Scratch {
         let directory = tempfile::Builder::new()
             .prefix(PREFIX)
             .rand_bytes(16)
+            .permissions(Permissions::from_mode(0o700))
             .tempdir_in(&parent)?;
         let lock = OpenOptions::new()
             .write(true)

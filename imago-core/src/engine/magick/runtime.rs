@@ -1,6 +1,6 @@
 //! The start of ImageMagick in this process: once, with its security policy, before the first wand.
 
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, CString, c_char, c_int};
 use std::sync::{LazyLock, Once, OnceLock};
 
 use magick_rust::bindings as im;
@@ -30,6 +30,22 @@ pub(crate) fn start() {
         // The pool's threads are the parallelism: OpenMP would multiply them by the host's cores.
         set_limit(im::ResourceType::Thread, 1);
     });
+}
+
+/// Keeps OpenMP from starting threads for what this thread does, where ImageMagick was built with it.
+///
+/// ImageMagick's own limit does not reach all of its loops: its Fourier transforms start threads that meet in FFTW's planner,
+/// which is not made for that.
+pub(super) fn one_thread() {
+    static SET_NUM_THREADS: LazyLock<Option<extern "C" fn(c_int)>> = LazyLock::new(|| {
+        // SAFETY: the name is a C string; the call looks through the libraries that are loaded.
+        let symbol = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"omp_set_num_threads".as_ptr()) };
+        // SAFETY: OpenMP gives the function of this name this type, and a null pointer is `None`.
+        unsafe { std::mem::transmute(symbol) }
+    });
+    if let Some(set_num_threads) = *SET_NUM_THREADS {
+        set_num_threads(1);
+    }
 }
 
 #[cfg(not(feature = "fault-injection"))]
