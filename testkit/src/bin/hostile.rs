@@ -1,7 +1,8 @@
 //! Gives damaged pictures to an Imago server, each as a job, and says what became of them and of the server.
 //!
 //! `hostile --program target/release/imago-server --files 10000` makes the pictures itself; `--folder DIR` takes all files
-//! of a folder instead. It fails when a job is not answered, when the server ended, or when it kept memory.
+//! of a folder instead. It fails when a job is not answered, when the server ended, or when it kept memory. With
+//! `--trace FILE` the server runs under `strace`, and it fails too when a confined process did what no conversion needs.
 #![expect(clippy::print_stdout, reason = "a program for people and scripts")]
 
 use std::net::SocketAddr;
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
+use testkit::hostile::trace::{self, Deeds};
 use testkit::hostile::{self, Report, Server};
 use testkit::process::{self, Process};
 
@@ -27,13 +29,16 @@ struct Arguments {
     files: usize,
     seed: u64,
     folder: Option<PathBuf>,
+    trace: Option<PathBuf>,
 }
 
 fn main() -> Result<(), String> {
     let arguments = arguments()?;
     let folder = process::new_folder();
     let results = folder.join("results");
-    fs::create_dir(&results).map_err(|error| error.to_string())?;
+    for folder in [&results, &PathBuf::from(own(&folder))] {
+        fs::create_dir(folder).map_err(|error| error.to_string())?;
+    }
     let (process, address) = start(&arguments, &folder)?;
     let server = Server::at(address);
 
@@ -44,7 +49,11 @@ fn main() -> Result<(), String> {
     // What a server takes once and keeps: fonts, profiles, connections, its processes.
     let first = files("first", 500, arguments.seed + 1);
     server.convert(&first, &results, AT_ONCE);
-    let start = hostile::resident_bytes(process.id())?;
+    let id = match &arguments.trace {
+        Some(_) => child_of(process.id())?,
+        None => process.id(),
+    };
+    let start = hostile::resident_bytes(id)?;
     let corpus = match &arguments.folder {
         Some(folder) => files_in(folder)?,
         None => files("corpus", arguments.files, arguments.seed),
@@ -60,7 +69,7 @@ fn main() -> Result<(), String> {
     let begun = Instant::now();
     let report = server.convert(&corpus, &results, AT_ONCE);
     print(&report, begun.elapsed());
-    let end = settled(process.id(), start + start * GROWTH / 100)?;
+    let end = settled(id, start + start * GROWTH / 100)?;
     println!("the server takes {} MiB", end >> 20);
 
     if !report.unanswered.is_empty() {
@@ -79,7 +88,40 @@ fn main() -> Result<(), String> {
     {
         return Err(format!("something was left in `{}`", results.display()));
     }
+    drop(process);
+    if let Some(trace) = &arguments.trace {
+        let text = fs::read(trace).map_err(|error| format!("`{}`: {error}", trace.display()))?;
+        let deeds = Deeds::read(&String::from_utf8_lossy(&text), &own(&folder));
+        print!("{deeds}");
+        if deeds.processes == 0 || !deeds.wrong.is_empty() {
+            return Err("confined processes did what they may not, or there were none".to_owned());
+        }
+    }
     Ok(())
+}
+
+/// Where the server and its processes have their temporary files.
+fn own(folder: &Path) -> String {
+    folder.join("own").display().to_string()
+}
+
+fn absolute(path: &str) -> Result<PathBuf, String> {
+    std::path::absolute(path).map_err(|error| format!("`{path}`: {error}"))
+}
+
+/// The process that `strace` runs; its watcher, a shell, is its child too.
+fn child_of(process: u32) -> Result<u32, String> {
+    let read =
+        |file: String| fs::read_to_string(&file).map_err(|error| format!("`{file}`: {error}"));
+    let children = read(format!("/proc/{process}/task/{process}/children"))?;
+    for child in children.split_whitespace() {
+        if read(format!("/proc/{child}/comm"))?.starts_with("imago") {
+            return child
+                .parse()
+                .map_err(|_| format!("`{child}` is no process"));
+        }
+    }
+    Err(format!("`strace`, process {process}, runs no server"))
 }
 
 fn arguments() -> Result<Arguments, String> {
@@ -88,6 +130,7 @@ fn arguments() -> Result<Arguments, String> {
         files: 10_000,
         seed: 1,
         folder: None,
+        trace: None,
     };
     let mut words = env::args().skip(1);
     while let Some(word) = words.next() {
@@ -105,10 +148,11 @@ fn arguments() -> Result<Arguments, String> {
                 arguments.files = usize::try_from(number()?).map_err(|error| error.to_string())?;
             }
             "--seed" => arguments.seed = number()?,
+            "--trace" => arguments.trace = Some(absolute(&value)?),
             "--folder" => arguments.folder = Some(PathBuf::from(value)),
             _ => {
                 return Err(format!(
-                    "there is no `{word}`; there are --program, --files, --seed and --folder"
+                    "there is no `{word}`; there are --program, --files, --seed, --folder and --trace"
                 ));
             }
         }
@@ -133,7 +177,14 @@ fn start(arguments: &Arguments, folder: &Path) -> Result<(Process, SocketAddr), 
     {
         flags.extend(["--file-root".into(), root.to_owned()]);
     }
-    let mut process = Process::start(folder, &program, flags, process::NO_VARIABLES);
+    let mut command = vec![program];
+    command.extend(flags);
+    if let Some(trace) = &arguments.trace {
+        let words = ["strace", "-f", "-qq", "-e", trace::CALLS, "-o"].map(PathBuf::from);
+        command.splice(0..0, words.into_iter().chain([trace.clone()]));
+    }
+    let program = command.remove(0);
+    let mut process = Process::start(folder, &program, command, [("TMPDIR", own(folder))]);
     let mut address = None;
     process.wait_until(Duration::from_secs(60), |log| {
         let rest = log.split("listening on http://").nth(1);

@@ -2,6 +2,7 @@
 
 mod corpus;
 mod server;
+pub mod trace;
 
 pub use corpus::{Format, write};
 pub use server::{Report, Server, resident_bytes};
