@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Fuzzes a target, or all of them, each for so many seconds: scripts/fuzz.sh operations|locations|submissions|frames|all [SECONDS]
+# Fuzzes a target, or all of them, each for so many seconds: scripts/fuzz.sh operations|locations|submissions|frames|jpegs|all [SECONDS]
 #
 # Needs ImageMagick, and installs cargo-fuzz where it is missing. The sanitizer is a feature of nightly compilers, which
 # RUSTC_BOOTSTRAP opens in a stable one. What is found lies in fuzz/artifacts; what was learnt, in fuzz/corpus.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-targets=(frames locations operations submissions)
+targets=(frames jpegs locations operations submissions)
 wanted=${1:-all}
 seconds=${2:-600}
 [[ $wanted == all ]] || targets=("$wanted")
@@ -36,6 +36,17 @@ seeds_of() {
                 sed 's/.*/{"actions":[{"infile":"memory:\/\/b\/a.png","outfile":"memory:\/\/b\/a.jpg","operations":["&"]}]}/'
         } | seed submissions
         ;;
+    jpegs)
+        local chain=0 options name
+        for options in '-quality 80' '-interlace Plane' '-colorspace Gray' '-colorspace CMYK' '-sampling-factor 4:4:4' '-orient RightTop'; do
+            name=fuzz/corpus/jpegs/seed-$chain
+            # The first byte chooses the chain.
+            printf "\\x0$chain" >"$name"
+            # shellcheck disable=SC2086 # options are words
+            magick -size 33x17 plasma:red-blue $options -comment words jpeg:- >>"$name"
+            chain=$((chain + 1))
+        done
+        ;;
     # The target writes its own.
     frames) ;;
     *)
@@ -62,6 +73,7 @@ for target in "${targets[@]}"; do
     seeds_of "$target"
     options=(-max_total_time="$seconds" -timeout=20 -print_final_stats=1)
     case $target in
+    jpegs) options+=(-max_len=4000 -rss_limit_mb=4096) ;;
     operations | submissions)
         dictionary | sort -u >"fuzz/corpus/$target.dict"
         options+=(-max_len=1000 -dict="fuzz/corpus/$target.dict")

@@ -13,16 +13,29 @@ fuzz_target!(|url: &str| {
         }
     };
     assert_eq!(location.as_str(), url, "nothing is changed");
-    assert_eq!(Location::parse(url).ok().as_ref(), Some(&location), "{url:?}");
+    assert_eq!(
+        Location::parse(url).ok().as_ref(),
+        Some(&location),
+        "{url:?}"
+    );
     let name = location.name();
-    assert!(!name.contains('/') || matches!(location.scheme(), Scheme::Http | Scheme::Https), "{url:?}: {name:?}");
+    assert!(
+        !name.contains('/') || matches!(location.scheme(), Scheme::Http | Scheme::Https),
+        "{url:?}: {name:?}"
+    );
     if let Some(extension) = location.extension() {
-        assert!(name.ends_with(extension) && name.len() > extension.len() + 1, "{url:?}: {extension:?}");
+        assert!(
+            name.ends_with(extension) && name.len() > extension.len() + 1,
+            "{url:?}: {extension:?}"
+        );
     }
     let shown = location.to_string();
     match location.scheme() {
         Scheme::Http | Scheme::Https => {
-            assert!(!shown.contains('?') && !shown.contains('#'), "{url:?} is shown as {shown:?}");
+            assert!(
+                !shown.contains('?') && !shown.contains('#'),
+                "{url:?} is shown as {shown:?}"
+            );
             let authority = shown.split('/').nth(2).unwrap_or_default();
             assert!(!authority.contains('@'), "{url:?} is shown as {shown:?}");
         }
@@ -31,7 +44,11 @@ fuzz_target!(|url: &str| {
     // What stands before the key is what decides where a request goes.
     if matches!(location.scheme(), Scheme::S3 | Scheme::Gcs) {
         let key = url.splitn(4, '/').nth(3).unwrap_or_default();
-        assert!(!key.split('/').any(|segment| matches!(segment, "" | "." | "..")), "{url:?}");
+        assert!(
+            !key.split('/')
+                .any(|segment| matches!(segment, "" | "." | "..")),
+            "{url:?}"
+        );
         assert!(!key.bytes().any(|byte| byte.is_ascii_control()), "{url:?}");
     }
 });

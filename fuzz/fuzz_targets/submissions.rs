@@ -10,10 +10,15 @@ use imago_server::config::Limits;
 use libfuzzer_sys::fuzz_target;
 use tokio::runtime::{Builder, Runtime};
 
-static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Builder::new_current_thread().enable_all().build().unwrap());
+static RUNTIME: LazyLock<Runtime> =
+    LazyLock::new(|| Builder::new_current_thread().enable_all().build().unwrap());
 
 static CONVERTER: LazyLock<Converter> = LazyLock::new(|| {
-    let stores = Stores::builder().memory(true).file_root("/").build().unwrap();
+    let stores = Stores::builder()
+        .memory(true)
+        .file_root("/")
+        .build()
+        .unwrap();
     let converter = Converter::builder().threads(1).stores(stores).build();
     RUNTIME.block_on(converter).unwrap()
 });
@@ -25,7 +30,10 @@ fuzz_target!(|body: &[u8]| {
     };
     let status = answer.status().as_u16();
     assert!(matches!(status, 400 | 422), "{status}");
-    let document = RUNTIME.block_on(answer.into_body().collect()).unwrap().to_bytes();
+    let document = RUNTIME
+        .block_on(answer.into_body().collect())
+        .unwrap()
+        .to_bytes();
     assert!(document.len() < 1 << 20, "{} bytes", document.len());
     let document: serde_json::Value = serde_json::from_slice(&document).unwrap();
     assert_eq!(document["status"], status);

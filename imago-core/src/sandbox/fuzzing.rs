@@ -101,6 +101,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         height: 30,
         frames: 2,
         output: "a warning".to_owned(),
+        engine: crate::engine::Engine::Magick,
     };
     let failure = Failure::of(
         &Error::new(ErrorKind::BadImage, "it is damaged")

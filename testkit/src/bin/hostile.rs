@@ -169,8 +169,8 @@ fn start(arguments: &Arguments, folder: &Path) -> Result<(Process, SocketAddr), 
     let mut flags: Vec<PathBuf> = ["serve", "--listen", "127.0.0.1:0"]
         .map(PathBuf::from)
         .into();
-    // Jobs that have finished are the server's memory of them, and not what is looked for.
-    flags.extend(["--jobs-keep", "1s", "--cache-size", "64MiB"].map(PathBuf::from));
+    // Jobs that have finished, and sources in the cache, are remembered as they should be: that is not what is looked for.
+    flags.extend(["--jobs-keep", "1s", "--cache-size", "1MiB"].map(PathBuf::from));
     for root in [Some(folder), arguments.folder.as_deref()]
         .into_iter()
         .flatten()
