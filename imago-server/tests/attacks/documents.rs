@@ -7,6 +7,7 @@ use testkit::images;
 
 use crate::stage::Comes::{self, Done, Fails, Harmless, Whatever};
 use crate::stage::Stage;
+use crate::wire;
 
 const SVG: &str = r#"xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" xmlns:xi="http://www.w3.org/2001/XInclude" width="9" height="9""#;
 
@@ -422,15 +423,26 @@ async fn no_page_reads_or_writes_a_file() {
     stage.close().await;
 }
 
+/// Converts a document, and has it described, too.
 async fn run(stage: &mut Stage, name: &str, document: impl AsRef<[u8]>, comes: Comes) {
     let document = document.as_ref();
-    let url = match std::str::from_utf8(document) {
-        Ok(text) => {
-            let text = stage.fill(text);
-            stage.put(name, text)
-        }
-        Err(_) => stage.put(name, document),
+    let bytes = match std::str::from_utf8(document) {
+        Ok(text) => stage.fill(text).into_bytes(),
+        Err(_) => document.to_vec(),
     };
+    let url = stage.put(name, &bytes);
     let action = json!({"infile": url, "outfile": "file://{root}/out/{n}.png", "operations": ["resize 20x20"]});
     stage.action(&action, comes).await;
+    let mut request = format!(
+        "POST /api/v1/identify HTTP/1.1\r\nhost: h\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        bytes.len()
+    )
+    .into_bytes();
+    request.extend(bytes);
+    let answer = wire::exchange(stage.service.address.parse().unwrap(), &request).await;
+    assert!(
+        matches!(wire::statuses(&answer)[..], [200 | 422]),
+        "{name}: {answer}"
+    );
+    stage.look(&format!("{name} is described"), &json!(answer));
 }

@@ -30,7 +30,7 @@ fn address(service: &Service) -> SocketAddr {
 }
 
 /// What comes back until the server closes the connection.
-async fn exchange(address: SocketAddr, sent: &[u8]) -> String {
+pub(crate) async fn exchange(address: SocketAddr, sent: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let mut answer = Vec::new();
     let (mut read, mut write) = stream.split();
@@ -46,7 +46,7 @@ fn start_of(sent: &[u8]) -> String {
 }
 
 /// The status of each answer.
-fn statuses(answers: &str) -> Vec<u16> {
+pub(crate) fn statuses(answers: &str) -> Vec<u16> {
     let lines = answers.split("HTTP/1.").skip(1);
     lines.map(|line| line[2..5].parse().unwrap()).collect()
 }
