@@ -73,10 +73,12 @@ impl ErrorKind {
 
 impl Error {
     /// An error of this kind with its sentence: lowercase, no full stop, values in backticks.
+    ///
+    /// A sentence that repeats something very long loses the middle of it.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
-            message: message.into(),
+            message: without_middle(message.into()),
             pointer: String::new(),
             source: None,
             wants_memory: false,
@@ -138,6 +140,22 @@ impl Error {
     }
 }
 
+/// Shortens a sentence that is longer than anybody reads. What it is about stands at its beginning, why at its end.
+fn without_middle(mut message: String) -> String {
+    const LONGEST: usize = 3000;
+    const KEPT: usize = 1000;
+    if message.len() <= LONGEST {
+        return message;
+    }
+    let boundary = |at: &usize| message.is_char_boundary(*at);
+    let start = (0..=KEPT).rfind(boundary);
+    let end = (message.len() - KEPT..message.len()).find(boundary);
+    if let (Some(start), Some(end)) = (start, end) {
+        message.replace_range(start..end, "…");
+    }
+    message
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.message)
@@ -158,5 +176,22 @@ impl fmt::Debug for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_is_never_too_long() {
+        let text = |message: String| Error::new(ErrorKind::Internal, message).to_string();
+        assert_eq!(text("x".repeat(3000)).len(), 3000);
+        for long in ["x", "ä", "\u{1F4A9}"] {
+            let shown = text(format!("no `{}`: it is too long", long.repeat(100_000)));
+            assert!(shown.len() < 2100, "{long}: {}", shown.len());
+            assert!(shown.starts_with("no `"), "{shown}");
+            assert!(shown.ends_with("`: it is too long"), "{shown}");
+        }
     }
 }

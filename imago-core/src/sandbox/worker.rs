@@ -230,7 +230,7 @@ impl Worker {
         }
         let answer = match frame.kind {
             Kind::Failed => match self.body::<Failure>(frame) {
-                Ok(failure) => Ok(Err(failure.into())),
+                Ok(failure) => Ok(Err(reason(failure.into(), stop))),
                 Err(error) => Err(error),
             },
             kind if kind == request.expected => answer(self, frame).map(Ok),
@@ -518,6 +518,14 @@ impl Drop for Worker {
         }
         // What can't be removed now is by the next process.
         drop(std::fs::remove_dir_all(&self.scratch));
+    }
+}
+
+/// Why a child failed. That it was told to stop is all that it may know; why, is known here.
+fn reason(failure: Error, stop: &Stop) -> Error {
+    match (failure.kind(), stop.check()) {
+        (ErrorKind::Canceled, Err(why)) => why,
+        _ => failure,
     }
 }
 

@@ -23,6 +23,17 @@ use serde::Serialize;
 pub(crate) use connections::run;
 pub(crate) use formats::document as formats_document;
 
+/// Reads a submission's body as `POST /api/v1/work` does, for the fuzz targets. Gives the answer that refuses it.
+#[cfg(fuzzing)]
+pub fn read_submission(
+    body: &[u8],
+    limits: &crate::config::Limits,
+    runner: &dyn crate::job::runner::Runner,
+) -> Result<crate::job::Submission, Response<Full<Bytes>>> {
+    let read = submission::read(body, limits, runner);
+    read.map(|(submission, _)| submission).map_err(Answer::from)
+}
+
 /// What handlers give: a body that is known as a whole.
 type Answer = Response<Full<Bytes>>;
 
