@@ -199,6 +199,7 @@ struct Inner {
     animations: bool,
     cmyk: Option<Bytes>,
     upright: bool,
+    native: bool,
     ghostscript: Option<PathBuf>,
 }
 
@@ -217,6 +218,7 @@ pub struct Builder {
     cmyk_to_rgb: bool,
     cmyk_profile: Option<PathBuf>,
     upright: bool,
+    native: bool,
     ghostscript: bool,
     sandbox: Sandbox,
 }
@@ -232,6 +234,7 @@ impl Default for Builder {
             cmyk_to_rgb: true,
             cmyk_profile: None,
             upright: true,
+            native: true,
             ghostscript: false,
             sandbox: Sandbox::in_process(),
         }
@@ -300,6 +303,13 @@ impl Builder {
         self
     }
 
+    /// Whether the native engine does what it can, with ImageMagick's result and much faster. Default: it does.
+    #[must_use]
+    pub fn native(mut self, use_it: bool) -> Self {
+        self.native = use_it;
+        self
+    }
+
     /// Whether PDF, PostScript and EPS are read, which runs the program `gs`. Default: they are not.
     #[must_use]
     pub fn ghostscript(mut self, run: bool) -> Self {
@@ -353,6 +363,7 @@ impl Builder {
             animations: self.animations,
             cmyk,
             upright: self.upright,
+            native: self.native,
             ghostscript: self.ghostscript.then(ghostscript::find).transpose()?,
         })))
     }
@@ -516,7 +527,7 @@ impl Converter {
             files,
             mimetype: plan.mimetype,
             cache,
-            engine: Engine::Magick,
+            engine: converted.engine,
             output: converted.output,
             timings,
         })
@@ -672,7 +683,7 @@ impl Converter {
         format: Format,
         separate: bool,
     ) -> (Result<Converted>, Duration) {
-        let (animations, upright) = (self.0.animations, self.0.upright);
+        let (animations, upright, native) = (self.0.animations, self.0.upright, self.0.native);
         let (cmyk, ghostscript) = (self.0.cmyk.clone(), self.0.ghostscript.clone());
         let workers = Arc::clone(&self.0.workers);
         let work = move |stop: &Stop| {
@@ -687,6 +698,7 @@ impl Converter {
                 animations,
                 cmyk: cmyk.as_deref(),
                 upright,
+                native,
                 stop,
             })
         };

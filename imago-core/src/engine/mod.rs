@@ -7,6 +7,7 @@ pub(crate) mod generator;
 pub(crate) mod ghostscript;
 mod identity;
 pub(crate) mod magick;
+mod native;
 mod svg;
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -65,24 +66,34 @@ impl Default for Limits {
 }
 
 /// What ran a conversion.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Engine {
     /// ImageMagick, from the first byte to the last.
     Magick,
+    /// The native engine, as far as pixels go.
+    Native,
+    /// The native engine up to some step, and ImageMagick from there.
+    NativeMagick,
 }
 
 impl Engine {
-    /// The engine as one word: `magick`.
+    /// The engine as one word: `magick`, `native`, `native+magick`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Magick => "magick",
+            Self::Native => "native",
+            Self::NativeMagick => "native+magick",
         }
     }
 }
 
 /// One conversion, with everything it may look at.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch that can be set by itself"
+)]
 pub(crate) struct Conversion<'a> {
     /// What the images are read from: first the source, then one for each `-read` among the steps, in order.
     pub(crate) inputs: &'a [Input],
@@ -96,11 +107,18 @@ pub(crate) struct Conversion<'a> {
     pub(crate) cmyk: Option<&'a [u8]>,
     /// Whether images are put upright for results that can't say which way up they are.
     pub(crate) upright: bool,
+    /// Whether the native engine does what it can.
+    pub(crate) native: bool,
     pub(crate) stop: &'a Stop,
 }
 
 /// Runs one conversion on this thread, to its end or until it is to stop.
 pub(crate) fn convert(conversion: &Conversion<'_>) -> Result<Converted> {
+    if conversion.native
+        && let Some(converted) = native::convert(conversion)?
+    {
+        return Ok(converted);
+    }
     magick::convert(conversion)
 }
 
@@ -144,6 +162,8 @@ pub(crate) struct Converted {
     pub(crate) frames: usize,
     /// The texts that the operations produced, and warnings.
     pub(crate) output: String,
+    /// What did it.
+    pub(crate) engine: Engine,
 }
 
 /// An encoded file.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::ghostscript::Pages;
 use crate::engine::magick::options;
-use crate::engine::{Conversion, Converted, File, Identity, Input, Limits};
+use crate::engine::{Conversion, Converted, Engine, File, Identity, Input, Limits};
 use crate::error::{Error, ErrorKind, Result};
 use crate::operation::Step;
 
@@ -67,6 +67,7 @@ pub(super) struct Work {
     animations: bool,
     cmyk: bool,
     upright: bool,
+    native: bool,
     pub(super) timeout: Duration,
 }
 
@@ -102,6 +103,7 @@ pub(super) struct Answer {
     height: u64,
     frames: u64,
     output: String,
+    engine: Engine,
 }
 
 /// Why nothing came of it.
@@ -123,6 +125,7 @@ impl Work {
             animations,
             cmyk,
             upright,
+            native,
             stop,
         } = conversion;
         let step = |step: &Step| (step.option.to_owned(), step.arguments.clone());
@@ -134,6 +137,7 @@ impl Work {
             animations: *animations,
             cmyk: cmyk.is_some(),
             upright: *upright,
+            native: *native,
             timeout: stop.left(),
         };
         (work, inputs.iter().filter_map(bytes_of).collect())
@@ -160,6 +164,7 @@ impl Work {
             animations: self.animations,
             cmyk: cmyk.filter(|_| self.cmyk),
             upright: self.upright,
+            native: self.native,
             stop,
         })
     }
@@ -269,6 +274,7 @@ impl Answer {
             height,
             frames,
             output,
+            engine,
         } = converted;
         let scene = |file: &File| file.scene.map(|scene| scene as u64);
         Self {
@@ -280,6 +286,7 @@ impl Answer {
             height: *height as u64,
             frames: *frames as u64,
             output: output.clone(),
+            engine: *engine,
         }
     }
 
@@ -316,6 +323,7 @@ impl Answer {
             height: size(self.height)?,
             frames: size(self.frames)?,
             output: self.output,
+            engine: self.engine,
         })
     }
 }

@@ -9,6 +9,8 @@
 
 pub(crate) mod formats;
 mod identify;
+pub(crate) mod lane;
+pub(crate) mod libjpeg;
 mod named_file;
 pub(crate) mod options;
 mod policy;
@@ -27,7 +29,7 @@ use source::Source;
 use text::Output;
 use wand::{Complaint, Wand};
 
-use super::{Conversion, Converted, File, Input, animation};
+use super::{Conversion, Converted, Engine, File, Format, Input, animation};
 use crate::error::{Error, ErrorKind, Result};
 use crate::operation::Step;
 
@@ -70,6 +72,21 @@ pub(crate) fn convert(conversion: &Conversion<'_>) -> Result<Converted> {
         output.remark("the frames were reduced at the end, as by `-layers Optimize`");
     }
     // Settings reach the images when the next option runs, and the encoder reads them from the images.
+    apply(&mut wand, &Step::new("-noop", &[]), &mut output)?;
+    write(&mut wand, conversion, output)
+}
+
+/// Runs the steps that the fast lane leaves, on the image that it hands over, and writes the result.
+fn run_rest(
+    mut wand: Wand<'_>,
+    steps: &[Step],
+    conversion: &Conversion<'_>,
+    mut output: Output,
+) -> Result<Converted> {
+    let mut inputs = conversion.inputs[1..].iter();
+    for step in steps {
+        run(&mut wand, step, &mut inputs, conversion, &mut output)?;
+    }
     apply(&mut wand, &Step::new("-noop", &[]), &mut output)?;
     write(&mut wand, conversion, output)
 }
@@ -141,22 +158,25 @@ fn write(
         })
     };
     conversion.stop.check()?;
-    written.map_err(|complaint| {
-        Error::new(
-            kind(&complaint, ErrorKind::OperationFailed),
-            format!(
-                "the result can't be written as {format}: {}",
-                complaint.text
-            ),
-        )
-    })?;
+    written.map_err(|complaint| write_error(format, &complaint))?;
     Ok(Converted {
         files,
         width: extent.width,
         height: extent.height,
         frames: extent.images,
         output: output.into_text(),
+        engine: Engine::Magick,
     })
+}
+
+fn write_error(format: &Format, complaint: &Complaint) -> Error {
+    Error::new(
+        kind(complaint, ErrorKind::OperationFailed),
+        format!(
+            "the result can't be written as {format}: {}",
+            complaint.text
+        ),
+    )
 }
 
 /// The converter hands over as many inputs as there are steps that want one.

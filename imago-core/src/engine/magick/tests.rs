@@ -35,6 +35,7 @@ fn run_until(source: &[u8], steps: &[Step], format: &Format, stop: &Stop) -> Res
         animations: true,
         cmyk: None,
         upright: false,
+        native: false,
         stop,
     })
 }
