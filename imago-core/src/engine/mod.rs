@@ -322,18 +322,22 @@ impl Stop {
 
     /// An error when it is time.
     pub(crate) fn check(&self) -> Result<()> {
-        if self.is_canceled() {
-            Err(Error::new(ErrorKind::Canceled, "it was canceled"))
-        } else if self.is_late() {
-            Err(Error::new(
-                ErrorKind::Timeout,
-                format!(
-                    "it took longer than {} s; `timeout` sets how long it may take",
-                    self.timeout.as_secs_f64()
-                ),
-            ))
+        if self.is_due() {
+            Err(self.error())
         } else {
             Ok(())
         }
+    }
+
+    /// The error of a conversion that stopped because it was to.
+    pub(crate) fn error(&self) -> Error {
+        if self.is_canceled() {
+            return Error::new(ErrorKind::Canceled, "it was canceled");
+        }
+        let message = format!(
+            "it took longer than {} s; `timeout` sets how long it may take",
+            self.timeout.as_secs_f64()
+        );
+        Error::new(ErrorKind::Timeout, message)
     }
 }

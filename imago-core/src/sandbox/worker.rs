@@ -192,7 +192,7 @@ impl Worker {
         let frame = self.wait(&settings.limits, stop, expected)?;
         let answer = match frame.kind {
             Kind::Failed => match self.body::<Failure>(frame) {
-                Ok(failure) => Ok(Err(failure.into())),
+                Ok(failure) => Ok(Err(said_by(failure.into(), stop))),
                 Err(error) => Err(error),
             },
             _ => answer(self, frame).map(Ok),
@@ -480,4 +480,13 @@ fn no_answer(error: io::Error) -> Error {
 
 fn failed(what: &str, error: io::Error) -> Error {
     Error::new(ErrorKind::Internal, format!("{what}: {error}")).with_source(error)
+}
+
+/// What a child's error means here. It has only what was left of the time, and is told to stop in one way, whatever the
+/// reason.
+fn said_by(error: Error, stop: &Stop) -> Error {
+    match error.kind() {
+        ErrorKind::Canceled | ErrorKind::Timeout => stop.error(),
+        _ => error,
+    }
 }
