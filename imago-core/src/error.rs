@@ -16,6 +16,7 @@ struct Inner {
     kind: ErrorKind,
     message: String,
     pointer: String,
+    stage: Option<Stage>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
     /// Whether it might have gone well with more memory.
     wants_memory: bool,
@@ -64,6 +65,32 @@ pub enum ErrorKind {
     Internal,
 }
 
+/// A part of an action's way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Stage {
+    /// Before the first byte was fetched.
+    Plan,
+    /// From the store or the cache to memory.
+    Fetch,
+    /// Decoding, operations and encoding.
+    Convert,
+    /// From memory to the store.
+    Store,
+}
+
+impl Stage {
+    /// The part as one word: `fetch`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Plan => "plan",
+            Self::Fetch => "fetch",
+            Self::Convert => "convert",
+            Self::Store => "store",
+        }
+    }
+}
+
 impl ErrorKind {
     /// Whether the same action may succeed when tried again later, with nothing changed.
     pub const fn is_transient(self) -> bool {
@@ -80,6 +107,7 @@ impl Error {
             kind,
             message: without_middle(message.into()),
             pointer: String::new(),
+            stage: None,
             source: None,
             wants_memory: false,
         }))
@@ -127,6 +155,17 @@ impl Error {
     /// Whether it might have gone well with more memory.
     pub(crate) fn wants_memory(&self) -> bool {
         self.0.wants_memory
+    }
+
+    /// Says in which part it went wrong, unless that is known already.
+    pub(crate) fn during(mut self, stage: Stage) -> Self {
+        self.0.stage.get_or_insert(stage);
+        self
+    }
+
+    /// In which part of its way the action failed, if it was on its way.
+    pub fn stage(&self) -> Option<Stage> {
+        self.0.stage
     }
 
     /// What went wrong.

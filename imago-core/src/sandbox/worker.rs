@@ -196,6 +196,7 @@ impl Worker {
     ) -> Result<Option<T>> {
         let body = message::encode(request.body)?;
         self.signals.get().canceled.store(0, Ordering::Relaxed);
+        self.signals.get().done.store(0, Ordering::Relaxed);
         let mut parts = vec![body.as_slice()];
         parts.extend(request.bytes.iter().map(|bytes| &bytes[..]));
         let frame = self.put(request.kind, &parts)?;
@@ -332,6 +333,7 @@ impl Worker {
                     Err(frame::NoFrame(why)) => Err(self.end(nonsense(why), limits, stop)),
                 };
             }
+            stop.report(self.signals.get().done.load(Ordering::Relaxed));
             if stop.is_due() {
                 self.signals.get().canceled.store(1, Ordering::Relaxed);
                 let told = *told.get_or_insert_with(Instant::now);
