@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,13 +9,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 
+use crate::admission;
 use crate::engine::magick::runtime;
 use crate::engine::{
-    self, Conversion, Converted, Engine, Format, Identity, Input, Limits, Stop, colour, generator,
-    ghostscript,
+    self, Engine, Format, Identity, Input, Limits, Progress, colour, generator, ghostscript,
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::operation::{Pipeline, Step};
+use crate::pool::{Pool, Task};
 use crate::sandbox::{Fences, Sandbox, Workers};
 use crate::sharing::{Decoding, Share, Shared, Sharing};
 use crate::storage::{Cache, CacheStatus, Location, ObjectHeaders, Source, Stores};
@@ -34,6 +34,7 @@ pub struct Action {
     headers: Vec<(String, String)>,
     timeout: Option<Duration>,
     not_before: Option<Instant>,
+    progress: Option<Progress>,
     renditions: Option<usize>,
 }
 
@@ -98,6 +99,13 @@ impl Action {
     #[must_use]
     pub fn renditions(mut self, actions: usize) -> Self {
         self.renditions = Some(actions);
+        self
+    }
+
+    /// Tells this how far the conversion is.
+    #[must_use]
+    pub fn progress(mut self, progress: Progress) -> Self {
+        self.progress = Some(progress);
         self
     }
 }
@@ -198,8 +206,7 @@ pub struct Timings {
 pub struct Converter(Arc<Inner>);
 
 struct Inner {
-    pool: rayon::ThreadPool,
-    workers: Arc<Workers>,
+    pool: Pool,
     fences: Fences,
     stores: Stores,
     cache: Option<Cache>,
@@ -210,7 +217,6 @@ struct Inner {
     cmyk: Option<Bytes>,
     upright: bool,
     native: bool,
-    ghostscript: Option<PathBuf>,
 }
 
 /// What an action finds of its source's pixels.
@@ -295,6 +301,8 @@ impl Builder {
 
     /// How many bytes of sources and of their pixels are kept in memory for actions on the same source, so that it is
     /// fetched and decoded once. 0: each action does that for itself. Default: 256 MiB, which hold 85 million pixels.
+    ///
+    /// They are beside [`Limits::memory`], and no more than a quarter of it.
     #[must_use]
     pub fn sharing(mut self, max_bytes: u64) -> Self {
         self.sharing = max_bytes;
@@ -364,7 +372,7 @@ impl Builder {
 
     /// Starts ImageMagick, the pool, a first process for conversions, and the cache.
     pub async fn build(self) -> Result<Converter> {
-        let pool = rayon::ThreadPoolBuilder::new()
+        let threads = rayon::ThreadPoolBuilder::new()
             .num_threads(self.threads)
             .thread_name(|index| format!("imago-{index}"))
             .build()
@@ -380,36 +388,37 @@ impl Builder {
             Some((directory, max_bytes)) => Some(Cache::open(&directory, max_bytes).await?),
             None => None,
         };
-        runtime::set_limits(&self.limits);
+        let mut limits = self.limits;
+        if limits.memory == 0 {
+            limits.memory = admission::memory() / 2;
+        }
+        runtime::set_limits(&limits);
         let cmyk = match (self.cmyk_to_rgb, &self.cmyk_profile) {
             (false, _) => None,
             (true, None) => Some(Bytes::from_static(colour::CMYK)),
             (true, Some(file)) => Some(read_cmyk_profile(file).await?),
         };
-        let threads = pool.current_num_threads();
+        let sharing = self.sharing.min(limits.memory / 4);
         let workers = Workers::new(
             self.sandbox,
-            threads,
-            &self.limits,
-            self.sharing,
+            threads.current_num_threads(),
+            &limits,
+            sharing,
             cmyk.as_ref(),
         )?;
-        let workers = Arc::new(workers);
-        let first = Arc::clone(&workers);
-        let fences = on_pool(&pool, move || first.fences()).await?;
+        let ghostscript = self.ghostscript.then(ghostscript::find).transpose()?;
+        let pool = Pool::new(threads, workers, limits.clone(), ghostscript);
         Ok(Converter(Arc::new(Inner {
+            fences: pool.fences().await?,
             pool,
-            workers,
-            fences,
             stores,
             cache,
-            sharing: (self.sharing > 0).then(|| Sharing::new(self.sharing)),
-            limits: self.limits,
+            sharing: (sharing > 0).then(|| Sharing::new(sharing)),
+            limits,
             animations: self.animations,
             cmyk,
             upright: self.upright,
             native: self.native,
-            ghostscript: self.ghostscript.then(ghostscript::find).transpose()?,
         })))
     }
 }
@@ -422,7 +431,7 @@ impl Converter {
 
     /// How many images are converted at once.
     pub fn threads(&self) -> usize {
-        self.0.pool.current_num_threads()
+        self.0.pool.threads()
     }
 
     /// What holds conversions.
@@ -509,9 +518,9 @@ impl Converter {
     /// it fails, nothing is left at `outfile` that was not there before. A future that is dropped cancels the conversion.
     pub async fn convert(&self, action: &Action) -> Result<Outcome> {
         let plan = self.plan(action).map_err(|errors| {
-            errors.into_iter().next().unwrap_or_else(|| {
-                Error::new(ErrorKind::Internal, "a plan failed without a reason")
-            })
+            let first = errors.into_iter().next();
+            let none = || Error::new(ErrorKind::Internal, "a plan failed without a reason");
+            first.unwrap_or_else(none).during(Stage::Plan)
         })?;
         let not_before = action.not_before.unwrap_or_else(Instant::now);
         let mut timings = Timings::default();
@@ -522,30 +531,32 @@ impl Converter {
         let reads = plan.reads.iter();
         let reads = reads.map(|origin| self.fetch(origin, not_before));
         let reads = futures_util::future::try_join_all(reads);
-        let ((source, cache), reads) = futures_util::future::try_join(source, reads).await?;
+        let fetched = futures_util::future::try_join(source, reads).await;
+        let ((source, cache), reads) = fetched.map_err(|error| error.during(Stage::Fetch))?;
         timings.fetch = started.elapsed();
 
-        let context = |error: Error| error.context(&format!("can't convert `{}`", plan.source));
+        let doing = |error: Error| {
+            let doing = format!("can't convert `{}`", plan.source);
+            error.context(&doing).during(Stage::Convert)
+        };
         let pixels = match &share {
-            Some(share) => self.pixels(share, &source, &plan).await.map_err(context)?,
+            Some(share) => self.pixels(share, &source, &plan).await.map_err(doing)?,
             None => Pixels::default(),
         };
-        let (decoding, decoded) = (pixels.decoding, pixels.took);
         let reads = reads.into_iter().map(|(input, _)| input);
-        let (converted, took) = self
-            .run(
-                plan.timeout,
-                plan.pipeline.clone(),
-                std::iter::once(source).chain(reads).collect(),
-                pixels,
-                plan.format.clone(),
-                plan.target.is_numbered(),
-            )
-            .await;
+        let inputs = std::iter::once(source).chain(reads).collect();
+        let task = Task {
+            separate: plan.target.is_numbered(),
+            pixels: pixels.shared,
+            gone: pixels.took,
+            ..self.task(inputs, plan.pipeline.clone(), plan.format.clone())
+        };
+        let progress = action.progress.clone();
+        let (converted, took) = self.0.pool.convert(plan.timeout, progress, task).await;
         // Nothing more is wanted of the source.
         drop(share);
-        let converted = converted.map_err(context)?;
-        timings.convert = decoded + took;
+        let converted = converted.map_err(doing)?;
+        timings.convert = took;
 
         let started = Instant::now();
         let mut files = Vec::with_capacity(converted.files.len());
@@ -560,7 +571,8 @@ impl Converter {
                 .0
                 .stores
                 .put(&location, file.bytes, &plan.headers)
-                .await?;
+                .await
+                .map_err(|error| error.during(Stage::Store))?;
             e_tag = e_tag.or(stored.e_tag);
             files.push(url);
         }
@@ -579,7 +591,7 @@ impl Converter {
             // Pixels that the native engine had no use for in the end were ImageMagick's to decode.
             decoding: match converted.engine {
                 Engine::Magick => Decoding::Own,
-                _ => decoding,
+                _ => pixels.decoding,
             },
             output: converted.output,
             timings,
@@ -612,6 +624,13 @@ impl Converter {
             .buffer_unordered(2 * self.threads())
     }
 
+    /// Parses operation strings, and checks that what they read may be read. Nothing is fetched.
+    ///
+    /// Each error's [pointer](Error::pointer) is the number of its string: `/0`.
+    pub fn parse(&self, operations: &[String]) -> Result<Pipeline, Vec<Error>> {
+        Ok(self.pipeline(operations)?.0)
+    }
+
     /// Converts one image in memory.
     ///
     /// What the pipeline reads beside it comes from the stores. An image of several frames in a format that holds one is
@@ -622,9 +641,25 @@ impl Converter {
         pipeline: &Pipeline,
         format: Format,
     ) -> Result<Bytes> {
+        let timeout = self.0.limits.timeout;
+        let source = Bytes::copy_from_slice(source);
+        self.convert_within(timeout, source, pipeline, format).await
+    }
+
+    /// Converts one image in memory, as [`convert_bytes`](Self::convert_bytes) does, in so much time at most.
+    ///
+    /// The time begins when a thread of the pool takes the image up. A future that is dropped cancels the conversion.
+    pub async fn convert_within(
+        &self,
+        timeout: Duration,
+        source: Bytes,
+        pipeline: &Pipeline,
+        format: Format,
+    ) -> Result<Bytes> {
+        self.0.limits.check(pipeline.steps())?;
         let asked = Instant::now();
         let mut inputs = vec![Input::Object {
-            bytes: Bytes::copy_from_slice(source),
+            bytes: source,
             name: String::new(),
             extension: None,
             selector: None,
@@ -632,17 +667,8 @@ impl Converter {
         for origin in self.reads(pipeline)? {
             inputs.push(self.fetch(&origin, asked).await?.0);
         }
-        let timeout = self.0.limits.timeout;
-        let (converted, _) = self
-            .run(
-                timeout,
-                pipeline.clone(),
-                inputs,
-                Pixels::default(),
-                format.clone(),
-                false,
-            )
-            .await;
+        let task = self.task(inputs, pipeline.clone(), format.clone());
+        let (converted, _) = self.0.pool.convert(timeout, None, task).await;
         let converted = converted.map_err(|error| error.context("can't convert the image"))?;
         let frames = converted.frames;
         match <[_; 1]>::try_from(converted.files) {
@@ -669,19 +695,26 @@ impl Converter {
             selector: None,
         };
         let timeout = self.0.limits.timeout;
-        let mut image = [image];
-        let ghostscript = self.0.ghostscript.clone();
-        let workers = Arc::clone(&self.0.workers);
-        let work = move |stop: &Stop| {
-            if let Some(program) = &ghostscript {
-                ghostscript::draw_all(&mut image, &[], program, stop)?;
-            }
-            workers.identify(&image[0], stop)
-        };
-        let (identity, _) = self.on_pool(timeout, Duration::ZERO, work).await;
+        let identity = self.0.pool.identify(timeout, image).await;
         match identity {
             Ok(identity) => Ok(Identity { bytes, ..identity }),
             Err(error) => Err(error.context("can't identify the image")),
+        }
+    }
+
+    /// What is to be done on the pool, by this converter's settings.
+    fn task(&self, inputs: Vec<Input>, pipeline: Pipeline, format: Format) -> Task {
+        Task {
+            inputs,
+            pipeline,
+            format,
+            separate: false,
+            animations: self.0.animations,
+            cmyk: self.0.cmyk.clone(),
+            upright: self.0.upright,
+            native: self.0.native,
+            pixels: None,
+            gone: Duration::ZERO,
         }
     }
 
@@ -691,7 +724,9 @@ impl Converter {
             Some(input) => self.origin(input).map(drop),
             None => Ok(()),
         })?;
-        let reads = self.reads(&pipeline).map_err(|error| vec![error])?;
+        let reads = self.0.limits.check(pipeline.steps());
+        let reads = reads.and_then(|()| self.reads(&pipeline));
+        let reads = reads.map_err(|error| vec![error])?;
         Ok((pipeline, reads))
     }
 
@@ -741,10 +776,9 @@ impl Converter {
         };
         let mut took = Duration::ZERO;
         let decode = async {
-            let (workers, source) = (Arc::clone(&self.0.workers), source.clone());
-            let work = move |stop: &Stop| workers.decode(&source, layout, stop);
             let decoded;
-            (decoded, took) = self.on_pool(plan.timeout, Duration::ZERO, work).await;
+            let decode = self.0.pool.decode(plan.timeout, source.clone(), layout);
+            (decoded, took) = decode.await;
             decoded
         };
         let drawn = share.pixels(layout, decode).await?;
@@ -800,63 +834,6 @@ impl Converter {
             None => stores.fetch(location, max_bytes).await,
         }
     }
-
-    /// Converts on the pool, and says how long it took.
-    async fn run(
-        &self,
-        timeout: Duration,
-        pipeline: Pipeline,
-        mut inputs: Vec<Input>,
-        pixels: Pixels,
-        format: Format,
-        separate: bool,
-    ) -> (Result<Converted>, Duration) {
-        let (animations, upright, native) = (self.0.animations, self.0.upright, self.0.native);
-        let (cmyk, ghostscript) = (self.0.cmyk.clone(), self.0.ghostscript.clone());
-        let workers = Arc::clone(&self.0.workers);
-        let Pixels { shared, took, .. } = pixels;
-        let work = move |stop: &Stop| {
-            if let Some(program) = &ghostscript {
-                ghostscript::draw_all(&mut inputs, pipeline.steps(), program, stop)?;
-            }
-            let conversion = Conversion {
-                inputs: &inputs,
-                decoded: None,
-                steps: pipeline.steps(),
-                format: &format,
-                separate: separate || pipeline.is_separate(),
-                animations,
-                cmyk: cmyk.as_deref(),
-                upright,
-                native,
-                stop,
-            };
-            workers.convert(&conversion, shared.as_deref().map(|shared| &shared.pixels))
-        };
-        self.on_pool(timeout, took, work).await
-    }
-
-    /// Runs work on the pool, and says how long it took. The clock of its time-out, of which some may be spent, starts
-    /// when a thread takes it up.
-    async fn on_pool<T: Send + 'static>(
-        &self,
-        timeout: Duration,
-        spent: Duration,
-        work: impl FnOnce(&Stop) -> Result<T> + Send + 'static,
-    ) -> (Result<T>, Duration) {
-        let stop = Arc::new(Stop::after(timeout));
-        let _canceled = CancelOnDrop(Arc::clone(&stop));
-        let timed = move || {
-            let started = Instant::now();
-            stop.start_at(started.checked_sub(spent).unwrap_or(started));
-            let result = work(&stop);
-            Ok((result, started.elapsed()))
-        };
-        match on_pool(&self.0.pool, timed).await {
-            Ok((result, took)) => (result, took),
-            Err(error) => (Err(error), Duration::ZERO),
-        }
-    }
 }
 
 /// What an object is to the engine.
@@ -869,47 +846,12 @@ fn input(location: &Location, selector: Option<&str>, bytes: Bytes) -> Input {
     }
 }
 
-/// Runs work on a pool.
-async fn on_pool<T: Send + 'static>(
-    pool: &rayon::ThreadPool,
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let (sender, receiver) = tokio::sync::oneshot::channel();
-    pool.spawn(move || {
-        // A panic on the pool would end the process, and take every other conversion with it.
-        let result = catch_unwind(AssertUnwindSafe(work));
-        let result = result.unwrap_or_else(|_| {
-            Err(Error::new(
-                ErrorKind::Internal,
-                "the conversion hit a bug in Imago; the log has its place",
-            ))
-        });
-        // Nobody waits any more where the future was dropped.
-        drop(sender.send(result));
-    });
-    receiver.await.unwrap_or_else(|_| {
-        Err(Error::new(
-            ErrorKind::Internal,
-            "the pool dropped the conversion",
-        ))
-    })
-}
-
 impl fmt::Debug for Converter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Converter")
             .field("threads", &self.threads())
             .field("limits", &self.0.limits)
             .finish_non_exhaustive()
-    }
-}
-
-/// Ends the conversion when the future that waits for it is dropped, and does nothing to one that has ended.
-struct CancelOnDrop(Arc<Stop>);
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.cancel();
     }
 }
 

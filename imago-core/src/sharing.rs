@@ -38,23 +38,26 @@ struct Inner {
     /// How many bytes may be kept.
     most: u64,
     held: AtomicU64,
-    entries: Mutex<HashMap<Key, Entry>>,
+    /// What new actions find, under one lock with what its entries say of their users.
+    entries: Mutex<HashMap<Location, Arc<Entry>>>,
     /// Whether somebody is on the way to look for what was kept in vain.
     sweeps: AtomicBool,
 }
 
 /// A source, as it was at some time or later.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key {
-    location: Location,
-    not_before: Instant,
-}
-
 #[derive(Debug)]
 struct Entry {
-    slots: Arc<Slots>,
+    /// When the first action took part. All that is fetched is fetched later.
+    since: Instant,
+    /// Changed under the lock of the table only.
+    users: Mutex<Users>,
+    slots: Slots,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Users {
     /// How many actions are under way.
-    users: usize,
+    here: usize,
     /// How many more are announced.
     expected: usize,
     /// When the last one left.
@@ -99,8 +102,8 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(crate) struct Share {
     sharing: Sharing,
-    key: Key,
-    slots: Arc<Slots>,
+    location: Location,
+    entry: Arc<Entry>,
 }
 
 /// Bytes that are kept, for as long as this is.
@@ -121,25 +124,35 @@ impl Sharing {
         }))
     }
 
-    /// Takes part in a source, of which there are to be so many users in all.
+    /// Takes part in a source as it was at this time or later, of which there are to be so many users in all.
     pub(crate) fn join(&self, location: &Location, not_before: Instant, actions: usize) -> Share {
-        let key = Key {
-            location: location.clone(),
-            not_before,
-        };
         let mut entries = self.entries();
-        let entry = entries.entry(key.clone()).or_insert_with(|| Entry {
-            slots: Arc::default(),
-            users: 0,
-            expected: actions,
-            left: not_before,
+        let now = Instant::now();
+        let found = entries.get(location);
+        let found = found.filter(|entry| entry.since >= not_before).cloned();
+        let entry = found.unwrap_or_else(|| {
+            let entry = Arc::new(Entry {
+                since: now,
+                users: Mutex::new(Users {
+                    here: 0,
+                    expected: actions,
+                    left: now,
+                }),
+                slots: Slots::default(),
+            });
+            // Those who are at work on an older version keep it.
+            entries.insert(location.clone(), Arc::clone(&entry));
+            entry
         });
-        entry.users += 1;
-        entry.expected = entry.expected.saturating_sub(1);
+        let mut users = entry.users();
+        users.here += 1;
+        users.expected = users.expected.saturating_sub(1);
+        drop(users);
+        drop(entries);
         Share {
             sharing: self.clone(),
-            slots: Arc::clone(&entry.slots),
-            key,
+            location: location.clone(),
+            entry,
         }
     }
 
@@ -159,15 +172,16 @@ impl Sharing {
         }
     }
 
-    /// What is dropped gives its room back, which may be done when the lock is open again.
-    fn remove_oldest(&self) -> Option<Entry> {
+    /// What is dropped gives its room back.
+    fn remove_oldest(&self) -> Option<Arc<Entry>> {
         let mut entries = self.entries();
-        let idle = entries.iter().filter(|(_, entry)| entry.users == 0);
-        let oldest = idle.min_by_key(|(_, entry)| entry.left)?.0.clone();
+        let idle = entries.iter().map(|(at, entry)| (at, *entry.users()));
+        let idle = idle.filter(|(_, users)| users.here == 0);
+        let oldest = idle.min_by_key(|(_, users)| users.left)?.0.clone();
         entries.remove(&oldest)
     }
 
-    fn entries(&self) -> MutexGuard<'_, HashMap<Key, Entry>> {
+    fn entries(&self) -> MutexGuard<'_, HashMap<Location, Arc<Entry>>> {
         // No panic can leave it half changed.
         self.0
             .entries
@@ -178,12 +192,11 @@ impl Sharing {
     /// Forgets what was kept in vain for this long. Says whether anything is kept that may yet be.
     fn sweep(&self, patience: Duration) -> bool {
         let mut entries = self.entries();
-        let late = |entry: &mut Entry| entry.users == 0 && entry.left.elapsed() >= patience;
-        let gone: Vec<_> = entries.extract_if(|_, entry| late(entry)).collect();
-        let idles = entries.values().any(|entry| entry.users == 0);
-        drop(entries);
-        drop(gone);
-        idles
+        entries.retain(|_, entry| {
+            let users = entry.users();
+            users.here > 0 || users.left.elapsed() < patience
+        });
+        entries.values().any(|entry| entry.users().here == 0)
     }
 
     /// Sees to it that what is kept in vain is forgotten some time.
@@ -218,9 +231,8 @@ impl Sharing {
 impl Share {
     /// Whether another action is at work on the source, or announced.
     fn is_wanted_by_others(&self) -> bool {
-        let entries = self.sharing.entries();
-        let entry = entries.get(&self.key);
-        entry.is_some_and(|entry| entry.users + entry.expected > 1)
+        let users = self.entry.users();
+        users.here + users.expected > 1
     }
 
     /// The source, fetched unless another action has done so.
@@ -229,7 +241,7 @@ impl Share {
         fetch: impl Future<Output = Result<Source>> + Send,
     ) -> Result<Source> {
         let came = Instant::now();
-        let mut slot = self.slots.bytes.lock().await;
+        let mut slot = self.entry.slots.bytes.lock().await;
         match &*slot {
             Fetched::Kept { source, .. } => {
                 let mut source = source.clone();
@@ -271,7 +283,7 @@ impl Share {
         layout: Layout,
         decode: impl Future<Output = Result<Option<Pixels>>> + Send,
     ) -> Result<Option<(Arc<Shared>, Decoding)>> {
-        let mut slot = self.slots.pixels.lock().await;
+        let mut slot = self.entry.slots.pixels.lock().await;
         match &*slot {
             Drawn::Kept(shared) => return Ok(Some((Arc::clone(shared), Decoding::Reused))),
             Drawn::Unfit => return Ok(None),
@@ -300,24 +312,26 @@ impl Share {
     }
 }
 
+impl Entry {
+    fn users(&self) -> MutexGuard<'_, Users> {
+        self.users.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Drop for Share {
     fn drop(&mut self) {
         let mut entries = self.sharing.entries();
-        let mut gone = None;
-        let mut idles = false;
-        if let Some(entry) = entries.get_mut(&self.key) {
-            entry.users -= 1;
-            entry.left = Instant::now();
-            if entry.users == 0 {
-                idles = entry.expected > 0;
-                if !idles {
-                    gone = entries.remove(&self.key);
-                }
-            }
+        let mut users = self.entry.users();
+        users.here -= 1;
+        users.left = Instant::now();
+        let (is_idle, is_expected) = (users.here == 0, users.expected > 0);
+        drop(users);
+        let is_current = |entry: &Arc<Entry>| Arc::ptr_eq(entry, &self.entry);
+        if is_idle && !is_expected && entries.get(&self.location).is_some_and(is_current) {
+            entries.remove(&self.location);
         }
         drop(entries);
-        drop(gone);
-        if idles {
+        if is_idle && is_expected {
             self.sharing.sweep_later();
         }
     }

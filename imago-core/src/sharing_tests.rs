@@ -47,16 +47,24 @@ async fn nothing_is_kept_for_one_alone() {
 }
 
 #[tokio::test]
-async fn what_was_asked_for_at_another_time_is_another_source() {
+async fn what_is_older_than_an_action_may_see_is_not_for_it() {
     let (sharing, asked) = (Sharing::new(1000), Instant::now());
-    let later = asked + Duration::from_nanos(1);
-    let (_first, drawn) = draw(&sharing, "a", asked, 2).await;
+    let (first, drawn) = draw(&sharing, "a", asked, 2).await;
     assert_eq!(drawn, Some(Decoding::First));
-    let (_second, drawn) = draw(&sharing, "a", later, 2).await;
-    assert_eq!(drawn, Some(Decoding::First));
-    let (_third, drawn) = draw(&sharing, "a", asked, 2).await;
+    let later = Instant::now() + Duration::from_nanos(1);
+    while Instant::now() < later {
+        std::hint::spin_loop();
+    }
+    let (second, drawn) = draw(&sharing, "a", later, 2).await;
+    assert_eq!((drawn, sharing.held()), (Some(Decoding::First), 200));
+    // Who may see the older one may see the newer one.
+    let (third, drawn) = draw(&sharing, "a", asked, 2).await;
     assert_eq!(drawn, Some(Decoding::Reused));
-    assert_eq!(sharing.held(), 200);
+    // The older one is nobody's to come.
+    drop(first);
+    assert_eq!(sharing.held(), 100);
+    drop((second, third));
+    assert_eq!(sharing.held(), 0);
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use super::mailbox::{Mailbox, SharedSignals};
 use super::message::{self, Answer, Failure, Question, Ready, Setup, Sitting, Work};
 use super::{mailbox, sheet};
 use crate::engine::magick::runtime;
-use crate::engine::{self, Signals, Stop};
+use crate::engine::{self, Input, Layout, Limits, Signals, Stop};
 use crate::error::{Error, ErrorKind, Result};
 
 struct Child {
@@ -27,7 +27,7 @@ struct Child {
     outbox: Mailbox,
     signals: &'static Signals,
     cmyk: Option<Bytes>,
-    output_bytes: u64,
+    limits: Limits,
 }
 
 /// Lives it, on the socket that is its standard input, and gives the code to exit with.
@@ -66,7 +66,7 @@ impl Child {
             outbox: outbox.into(),
             signals: signals.leak(),
             cmyk: None,
-            output_bytes: 0,
+            limits: Limits::default(),
         };
         let (setup, mut rest) = child.take::<Setup>(frame)?;
         // Copied: the mailbox is written over with the next message.
@@ -74,7 +74,7 @@ impl Child {
             Some(length) => Some(Bytes::copy_from_slice(&message::take(&mut rest, length)?)),
             None => None,
         };
-        child.output_bytes = setup.limits.output_bytes;
+        child.limits = setup.limits.clone();
         match Self::confine(&setup) {
             Ok(ready) => child.send(Kind::Ready, &ready, &[])?,
             Err(error) => child.send(Kind::Failed, &Failure::of(&error), &[])?,
@@ -125,16 +125,21 @@ impl Child {
                 super::fault::misbehave(&bytes, &mut self.socket)?;
                 let stop = self.stop(work.timeout);
                 let cmyk = self.cmyk.clone();
-                let converted = work.run(
-                    bytes,
-                    |layout| {
-                        let length = usize::try_from(layout.bytes()).unwrap_or(usize::MAX);
-                        mailbox::map_sealed(file?, length).map_err(lost)
-                    },
-                    cmyk.as_deref(),
-                    &stop,
-                    engine::convert,
-                )?;
+                let memory = work.memory;
+                let pixels = |layout: Layout| {
+                    let length = usize::try_from(layout.bytes()).unwrap_or(usize::MAX);
+                    mailbox::map_sealed(file?, length).map_err(lost)
+                };
+                let converted = work.run(bytes, pixels, cmyk.as_deref(), &stop, |conversion| {
+                    if self.is_admitted(conversion.inputs, memory, &stop)? {
+                        engine::convert(conversion).map(Some)
+                    } else {
+                        Ok(None)
+                    }
+                })?;
+                let Some(converted) = converted else {
+                    return Ok(());
+                };
                 let files: Vec<_> = converted.files.iter().map(|file| &file.bytes[..]).collect();
                 self.send(Kind::Converted, &Answer::of(&converted), &files)
             }
@@ -143,14 +148,19 @@ impl Child {
                 #[cfg(feature = "fault-injection")]
                 super::fault::misbehave(&bytes, &mut self.socket)?;
                 let stop = self.stop(question.timeout);
-                let identity = engine::identify(&question.input.with(&mut bytes)?, &stop)?;
-                self.send(Kind::Identified, &identity, &[])
+                let input = [question.input.with(&mut bytes)?];
+                if self.is_admitted(&input, question.memory, &stop)? {
+                    let identity = engine::identify(&input[0], &stop)?;
+                    self.send(Kind::Identified, &identity, &[])?;
+                }
+                Ok(())
             }
             Kind::Decode => {
                 let (sitting, mut bytes) = self.take::<Sitting>(frame)?;
                 #[cfg(feature = "fault-injection")]
                 super::fault::misbehave(&bytes, &mut self.socket)?;
                 let stop = self.stop(sitting.timeout);
+                runtime::set_memory(sitting.memory);
                 let input = sitting.input.with(&mut bytes)?;
                 let mut write = sheet::writer(file?);
                 let is_done = engine::decode(&input, sitting.layout, &stop, &mut write)?;
@@ -162,6 +172,31 @@ impl Child {
                 "a message is of no kind that a child is sent",
             )),
         }
+    }
+
+    /// Whether the work may be done, as the parent says that hears how large it is, unless it has said so before.
+    fn is_admitted(&mut self, inputs: &[Input], memory: Option<u64>, stop: &Stop) -> Result<bool> {
+        let memory = if let Some(memory) = memory {
+            memory
+        } else {
+            // What is over a limit is for the parent to refuse, in better words than a decoder's.
+            runtime::set_sizes(&Limits {
+                width: u64::MAX,
+                height: u64::MAX,
+                pixels: u64::MAX,
+                frames: u64::MAX,
+                ..self.limits.clone()
+            });
+            let headers = engine::headers(inputs, stop);
+            runtime::set_sizes(&self.limits);
+            self.send(Kind::Headers, &headers, &[])?;
+            match receive(&self.socket).map_err(lost)? {
+                Some((frame, _)) if frame.kind == Kind::Go => frame.total,
+                _ => return Ok(false),
+            }
+        };
+        runtime::set_memory(memory);
+        Ok(true)
     }
 
     fn stop(&self, timeout: Duration) -> Stop {
@@ -181,12 +216,12 @@ impl Child {
     /// Answers.
     fn send(&mut self, kind: Kind, body: &impl Serialize, files: &[&[u8]]) -> Result<()> {
         let size: u64 = files.iter().map(|file| file.len() as u64).sum();
-        if size > self.output_bytes {
+        if size > self.limits.output_bytes {
             return Err(Error::new(
                 ErrorKind::LimitExceeded,
                 format!(
                     "the result is {size} bytes long, but {} is what `limits.output` allows",
-                    death::bytes(self.output_bytes)
+                    death::human_bytes(self.limits.output_bytes)
                 ),
             ));
         }

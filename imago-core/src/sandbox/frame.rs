@@ -1,6 +1,6 @@
 //! The frames that a confined process and its parent send each other over their socket.
 //!
-//! A frame is 24 bytes, and says only that a message lies in the mailbox and how long it is: a kind, the length of the
+//! A frame is 24 bytes, and says mostly that a message lies in the mailbox and how long it is: a kind, the length of the
 //! message's body, and the length of body and pictures together. So neither side ever waits for the other to read, and
 //! nothing is allocated because a frame claims a length: the mailbox is looked at first.
 
@@ -26,7 +26,11 @@ pub(super) enum Kind {
     /// To the child: an image to describe.
     Identify = 3,
     /// To the child, with a file for the pixels: an image to decode for others.
-    Decode = 4,
+    Decode = 6,
+    /// To the child: it may do what it was asked. `total` is the memory that it may take.
+    Go = 4,
+    /// To the child: it is to forget what it was asked.
+    Forget = 5,
     /// From the child: it is confined, and waits.
     Ready = 129,
     /// From the child: the files that came of a conversion.
@@ -35,21 +39,26 @@ pub(super) enum Kind {
     Identified = 131,
     /// From the child: why there is no result.
     Failed = 132,
+    /// From the child: what the headers of its images say. It waits for `Go` or `Forget`.
+    Headers = 133,
     /// From the child: whether the pixels are where they were to go.
-    Decoded = 133,
+    Decoded = 134,
 }
 
 impl Kind {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 12] = [
         Self::Setup,
         Self::Convert,
         Self::Identify,
         Self::Decode,
+        Self::Go,
+        Self::Forget,
         Self::Ready,
         Self::Converted,
         Self::Identified,
         Self::Failed,
         Self::Decoded,
+        Self::Headers,
     ];
 }
 

@@ -75,6 +75,8 @@ pub(super) struct Work {
     upright: bool,
     native: bool,
     pub(super) timeout: Duration,
+    /// The memory that it may take, if that is known.
+    pub(super) memory: Option<u64>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -99,6 +101,8 @@ pub(super) enum InputBody {
 pub(super) struct Question {
     pub(super) input: InputBody,
     pub(super) timeout: Duration,
+    /// The memory that it may take, if that is known.
+    pub(super) memory: Option<u64>,
 }
 
 /// An image that is to be decoded into the file that comes with the message.
@@ -107,6 +111,8 @@ pub(super) struct Sitting {
     pub(super) input: InputBody,
     pub(super) layout: Layout,
     pub(super) timeout: Duration,
+    /// The memory that it may take beside the file.
+    pub(super) memory: u64,
 }
 
 /// What came of a conversion, without the files, which follow.
@@ -126,6 +132,7 @@ pub(super) struct Failure {
     kind: u8,
     message: String,
     source: Option<String>,
+    wants_memory: bool,
 }
 
 impl Work {
@@ -133,6 +140,7 @@ impl Work {
     pub(super) fn of<'a>(
         conversion: &Conversion<'a>,
         decoded: Option<Layout>,
+        memory: Option<u64>,
     ) -> (Self, Vec<&'a Bytes>) {
         let Conversion {
             inputs,
@@ -158,6 +166,7 @@ impl Work {
             upright: *upright,
             native: *native,
             timeout: stop.left(),
+            memory,
         };
         (work, inputs.iter().filter_map(bytes_of).collect())
     }
@@ -375,6 +384,7 @@ impl Failure {
             kind: kind.and_then(|kind| u8::try_from(kind).ok()).unwrap_or(0),
             message: error.to_string(),
             source: std::error::Error::source(error).map(ToString::to_string),
+            wants_memory: error.wants_memory(),
         }
     }
 }
@@ -385,7 +395,8 @@ impl From<Failure> for Error {
         let mut message = failure.message;
         let end = (0..=MOST_TEXT.min(message.len())).rfind(|&at| message.is_char_boundary(at));
         message.truncate(end.unwrap_or_default());
-        let error = Self::new(kind.unwrap_or(ErrorKind::Internal), message);
+        let error = Self::new(kind.unwrap_or(ErrorKind::Internal), message)
+            .wanting_memory(failure.wants_memory);
         match failure.source {
             Some(source) => error.with_source(source),
             None => error,

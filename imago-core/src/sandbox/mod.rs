@@ -24,6 +24,8 @@ mod death;
 #[cfg(feature = "fault-injection")]
 mod fault;
 mod frame;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 #[expect(unsafe_code, reason = "memory is shared with another process")]
 mod mailbox;
 mod message;
@@ -40,14 +42,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
+pub(crate) use death::human_bytes;
 pub(crate) use scratch::Scratch;
 
+use crate::engine::price::Header;
 use crate::engine::{self, Conversion, Converted, Decoded, Identity, Input, Layout, Limits, Stop};
 use crate::error::{Error, ErrorKind, Result};
-use frame::Kind;
+use frame::{Frame, Kind};
 use message::{Answer, Open, Question, Sitting, Work};
 use sheet::{Blank, Sheet};
-use worker::{Message, Worker};
+use worker::{Request, Worker};
 
 /// The first argument of a child, which no user has a reason to write.
 const MARKER: &str = "--imago-sandbox-child";
@@ -188,6 +192,9 @@ impl fmt::Display for Fences {
     }
 }
 
+/// Says how much memory work may take whose images' headers say this; `None` if it is not to be done now.
+pub(crate) type Admit<'a> = &'a mut dyn FnMut(&[Option<Header>]) -> Option<u64>;
+
 /// What children are started with.
 #[derive(Debug)]
 struct Settings {
@@ -290,6 +297,7 @@ impl Workers {
         source: &Input,
         layout: Layout,
         stop: &Stop,
+        memory: u64,
     ) -> Result<Option<Pixels>> {
         let Some(settings) = &self.settings else {
             let mut samples = Vec::with_capacity(usize::try_from(layout.bytes()).unwrap_or(0));
@@ -304,23 +312,26 @@ impl Workers {
         let Ok(blank) = Blank::new(layout.bytes()) else {
             return Ok(None);
         };
-        let message = Message {
+        let sitting = Sitting {
+            input: message::InputBody::of(source),
+            layout,
+            timeout: stop.left(),
+            memory,
+        };
+        let request = Request {
             kind: Kind::Decode,
-            body: Sitting {
-                input: message::InputBody::of(source),
-                layout,
-                timeout: stop.left(),
-            },
+            body: &sitting,
             bytes: message::bytes_of(source).into_iter().collect(),
             file: Some(blank.as_fd()),
+            inputs: 1,
             expected: Kind::Decoded,
         };
-        let is_done = self.with_worker(settings, |worker| {
-            worker.ask(settings, stop, &message, |worker, frame| {
-                worker.body::<bool>(frame)
-            })
+        // It does not ask.
+        let admit: Admit<'_> = &mut |_| None;
+        let is_done = self.ask(settings, stop, &request, admit, |worker, frame| {
+            worker.body::<bool>(frame)
         })?;
-        if !is_done {
+        if is_done != Some(true) {
             return Ok(None);
         }
         let sheet = blank.seal().map_err(|error| {
@@ -329,36 +340,46 @@ impl Workers {
         Ok(Some(Pixels::Sealed(layout, sheet)))
     }
 
-    /// Runs a conversion, on a thread of the pool, with the source's pixels if there are some.
+    /// Runs a conversion, on a thread of the pool, with the source's pixels if there are some. Unless the memory that it may take is known, `admit` is asked; `None` if
+    /// that was against it.
     pub(crate) fn convert(
         &self,
         conversion: &Conversion<'_>,
         pixels: Option<&Pixels>,
-    ) -> Result<Converted> {
+        memory: Option<u64>,
+        admit: Admit<'_>,
+    ) -> Result<Option<Converted>> {
         let Some(settings) = &self.settings else {
-            let decoded = match pixels {
-                Some(Pixels::Here(decoded)) => Some(decoded),
-                _ => None,
-            };
-            return engine::convert(&Conversion {
-                decoded,
+            let admitted =
+                memory.or_else(|| admit(&engine::headers(conversion.inputs, conversion.stop)));
+            let conversion = Conversion {
+                decoded: match pixels {
+                    Some(Pixels::Here(decoded)) => Some(decoded),
+                    _ => None,
+                },
                 ..*conversion
-            });
+            };
+            return admitted.map(|_| engine::convert(&conversion)).transpose();
         };
         let (layout, sheet) = match pixels {
             Some(Pixels::Sealed(layout, sheet)) => (Some(*layout), Some(sheet)),
             _ => (None, None),
         };
-        let (body, bytes) = Work::of(conversion, layout);
-        let message = Message {
+        let (work, bytes) = Work::of(conversion, layout, memory);
+        let request = Request {
             kind: Kind::Convert,
-            body,
+            body: &work,
             bytes,
             file: sheet.map(Sheet::as_fd),
+            inputs: conversion.inputs.len(),
             expected: Kind::Converted,
         };
-        self.with_worker(settings, |worker| {
-            worker.ask(settings, conversion.stop, &message, |worker, frame| {
+        self.ask(
+            settings,
+            conversion.stop,
+            &request,
+            admit,
+            |worker, frame| {
                 let answer: Answer = worker.body(frame)?;
                 let mut at = u64::from(frame.body);
                 let following = frame.total - at;
@@ -370,40 +391,52 @@ impl Workers {
                     at += length;
                     bytes
                 })
-            })
-        })
+            },
+        )
     }
 
-    /// Says what an image is, on a thread of the pool.
-    pub(crate) fn identify(&self, image: &Input, stop: &Stop) -> Result<Identity> {
+    /// Says what an image is, on a thread of the pool, with memory as for a [conversion](Self::convert).
+    pub(crate) fn identify(
+        &self,
+        image: &Input,
+        stop: &Stop,
+        memory: Option<u64>,
+        admit: Admit<'_>,
+    ) -> Result<Option<Identity>> {
         let Some(settings) = &self.settings else {
-            return engine::identify(image, stop);
+            let admitted =
+                memory.or_else(|| admit(&engine::headers(std::slice::from_ref(image), stop)));
+            return admitted.map(|_| engine::identify(image, stop)).transpose();
         };
-        let message = Message {
+        let question = Question {
+            input: message::InputBody::of(image),
+            timeout: stop.left(),
+            memory,
+        };
+        let request = Request {
             kind: Kind::Identify,
-            body: Question {
-                input: message::InputBody::of(image),
-                timeout: stop.left(),
-            },
+            body: &question,
             bytes: message::bytes_of(image).into_iter().collect(),
             file: None,
+            inputs: 1,
             expected: Kind::Identified,
         };
-        self.with_worker(settings, |worker| {
-            worker.ask(settings, stop, &message, |worker, frame| {
-                worker.body(frame).and_then(message::believable)
-            })
+        self.ask(settings, stop, &request, admit, |worker, frame| {
+            worker.body(frame).and_then(message::believable)
         })
     }
 
-    fn with_worker<T>(
+    fn ask<T>(
         &self,
         settings: &Settings,
-        ask: impl FnOnce(&mut Worker) -> Result<T>,
-    ) -> Result<T> {
+        stop: &Stop,
+        request: &Request<'_, impl serde::Serialize>,
+        admit: Admit<'_>,
+        answer: impl FnOnce(&Worker, Frame) -> Result<T>,
+    ) -> Result<Option<T>> {
         let mut seat = self.seat()?;
         let worker = worker(&mut seat, settings)?;
-        let result = ask(worker);
+        let result = worker.ask(settings, stop, request, admit, answer);
         if worker.is_worn(settings) {
             *seat = None;
         }

@@ -21,9 +21,10 @@ use super::death::{Death, Why};
 use super::frame::{self, Frame, Kind, MAX_BODY};
 use super::mailbox::{Mailbox, SharedSignals};
 use super::message::{self, Failure, Ready, Setup};
-use super::{MARKER, Settings, failed, scratch};
+use super::{Admit, MARKER, Settings, failed, scratch};
 use crate::engine::Stop;
 use crate::engine::magick::runtime;
+use crate::engine::price::Header;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How often a parent that waits looks whether its child is to stop, and what it does to the disk.
@@ -41,6 +42,21 @@ const LOOK_AT_DISK: Duration = Duration::from_millis(200);
 /// How much of its last words is kept.
 const MOST_WORDS: usize = 4 << 10;
 
+/// What is asked of a child.
+#[derive(Debug)]
+pub(super) struct Request<'a, B> {
+    pub(super) kind: Kind,
+    pub(super) body: &'a B,
+    /// What follows the body.
+    pub(super) bytes: Vec<&'a Bytes>,
+    /// A file that it is to read, or to write to.
+    pub(super) file: Option<BorrowedFd<'a>>,
+    /// How many images it reads.
+    pub(super) inputs: usize,
+    /// What the answer is, if it is no error.
+    pub(super) expected: Kind,
+}
+
 #[derive(Debug)]
 pub(super) struct Worker {
     child: Child,
@@ -57,19 +73,6 @@ pub(super) struct Worker {
     done: u32,
     /// How much memory it held when it had just started.
     held: u64,
-}
-
-/// What a child is sent.
-#[derive(Debug)]
-pub(super) struct Message<'a, B> {
-    pub(super) kind: Kind,
-    pub(super) body: B,
-    /// What follows the body.
-    pub(super) bytes: Vec<&'a Bytes>,
-    /// A file for it to write to, or read.
-    pub(super) file: Option<BorrowedFd<'a>>,
-    /// What it is to answer.
-    pub(super) expected: Kind,
 }
 
 impl Worker {
@@ -181,36 +184,70 @@ impl Worker {
         }
     }
 
-    /// Sends a message and waits for its answer. A child that does not give one is no more after this.
+    /// Sends a message and waits for its answer; `None` if the work was not admitted. A child that does not give one is no
+    /// more after this.
     pub(super) fn ask<T>(
         &mut self,
         settings: &Settings,
         stop: &Stop,
-        message: &Message<'_, impl Serialize>,
+        request: &Request<'_, impl Serialize>,
+        admit: Admit<'_>,
         answer: impl FnOnce(&Self, Frame) -> Result<T>,
-    ) -> Result<T> {
-        let body = message::encode(&message.body)?;
+    ) -> Result<Option<T>> {
+        let body = message::encode(request.body)?;
         self.signals.get().canceled.store(0, Ordering::Relaxed);
+        self.signals.get().done.store(0, Ordering::Relaxed);
         let mut parts = vec![body.as_slice()];
-        parts.extend(message.bytes.iter().map(|bytes| &bytes[..]));
-        let frame = self.put(message.kind, &parts)?;
+        parts.extend(request.bytes.iter().map(|bytes| &bytes[..]));
+        let frame = self.put(request.kind, &parts)?;
         self.allow_processor_time(stop);
-        // A child that is no more is noticed by who waits for it.
-        drop(self.send(frame, message.file.as_slice()));
-        let frame = self.wait(&settings.limits, stop, message.expected)?;
+        // A child that is no more is noticed by who waits for its answer.
+        drop(self.send(frame, request.file.as_slice()));
+        let mut frame = self.wait(&settings.limits, stop, request.expected)?;
+        if frame.kind == Kind::Headers {
+            let headers = self.body::<Vec<Option<Header>>>(frame);
+            let headers = headers.and_then(|headers| match headers.len() {
+                count if count == request.inputs => Ok(headers),
+                _ => Err(Error::new(
+                    ErrorKind::Crashed,
+                    "its answer is on other images",
+                )),
+            });
+            let headers =
+                headers.map_err(|error| self.end(Why::Nonsense(error), &settings.limits, stop))?;
+            let memory = admit(&headers);
+            let reply = Frame {
+                kind: if memory.is_some() {
+                    Kind::Go
+                } else {
+                    Kind::Forget
+                },
+                body: 0,
+                total: memory.unwrap_or(0),
+            };
+            drop(self.send(reply, &[]));
+            if memory.is_none() {
+                return Ok(None);
+            }
+            frame = self.wait(&settings.limits, stop, request.expected)?;
+        }
         let answer = match frame.kind {
             Kind::Failed => match self.body::<Failure>(frame) {
-                Ok(failure) => Ok(Err(failure.into())),
+                Ok(failure) => Ok(Err(reason(failure.into(), stop))),
                 Err(error) => Err(error),
             },
-            _ => answer(self, frame).map(Ok),
+            kind if kind == request.expected => answer(self, frame).map(Ok),
+            _ => Err(Error::new(
+                ErrorKind::Crashed,
+                "it is none to what was asked",
+            )),
         };
         self.done += 1;
         match answer {
             Ok(result) => {
                 let tidied = self.tidy();
                 tidied.map_err(|error| failed("temporary files can't be removed", error))?;
-                result
+                result.map(Some)
             }
             Err(error) => Err(self.end(Why::Nonsense(error), &settings.limits, stop)),
         }
@@ -283,11 +320,17 @@ impl Worker {
             }
             if filled == bytes.len() {
                 return match Frame::parse(&bytes) {
-                    Ok(frame) if frame.kind == expected || frame.kind == Kind::Failed => Ok(frame),
+                    Ok(frame)
+                        if frame.kind == expected
+                            || matches!(frame.kind, Kind::Failed | Kind::Headers) =>
+                    {
+                        Ok(frame)
+                    }
                     Ok(_) => Err(self.end(nonsense("it is none to what was asked"), limits, stop)),
                     Err(frame::NoFrame(why)) => Err(self.end(nonsense(why), limits, stop)),
                 };
             }
+            stop.report(self.signals.get().done.load(Ordering::Relaxed));
             if stop.is_due() {
                 self.signals.get().canceled.store(1, Ordering::Relaxed);
                 let told = *told.get_or_insert_with(Instant::now);
@@ -474,6 +517,14 @@ impl Drop for Worker {
         }
         // What can't be removed now is by the next process.
         drop(std::fs::remove_dir_all(&self.scratch));
+    }
+}
+
+/// Why a child failed. That it was told to stop is all that it may know; why, is known here.
+fn reason(failure: Error, stop: &Stop) -> Error {
+    match (failure.kind(), stop.check()) {
+        (ErrorKind::Canceled, Err(why)) => why,
+        _ => failure,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Conversions in confined processes: real children of this program, which is why it has a `main` of its own.
 
+mod admission;
 mod fences;
 mod misbehaviour;
 mod sharing;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         misbehaviour::TESTS,
         fences::TESTS,
         sharing::TESTS,
+        admission::TESTS,
     ]
     .concat();
     let trials = tests.into_iter().map(|(name, test)| {
