@@ -3,21 +3,21 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::job::dispatcher::Dispatcher;
 use crate::job::runner::Runner;
 use crate::store::JobStore;
+use crate::uploads::Uploads;
 
 /// The server, but for its sockets: what is set, what runs actions, where jobs are kept, and whether it is about to end.
 pub struct App {
     pub(crate) config: Config,
     pub(crate) store: Arc<dyn JobStore>,
     pub(crate) runner: Arc<dyn Runner>,
-    /// A permit for each image that requests may bring in their bodies at the same time.
-    pub(crate) uploads: Semaphore,
+    /// Images that requests bring in their bodies.
+    pub(crate) uploads: Uploads,
     /// No new work is taken.
     draining: CancellationToken,
     /// Waiting polls are answered.
@@ -41,7 +41,7 @@ impl App {
             config,
             store,
             // As the dispatcher's actions: some are on the pool while others come in.
-            uploads: Semaphore::new(2 * runner.threads()),
+            uploads: Uploads::new(2 * runner.threads()),
             runner,
             draining: CancellationToken::new(),
             closing: CancellationToken::new(),

@@ -167,6 +167,22 @@ impl Default for Shutdown {
     }
 }
 
+impl Limits {
+    /// How long a conversion may take for which so many seconds are asked for, or an error's sentence.
+    pub(crate) fn timeout_of(&self, seconds: Option<f64>) -> Result<Duration, String> {
+        let Some(seconds) = seconds else {
+            return Ok(self.timeout);
+        };
+        Duration::try_from_secs_f64(seconds)
+            .ok()
+            .filter(|timeout| !timeout.is_zero() && *timeout <= self.max_timeout)
+            .ok_or_else(|| {
+                let most = self.max_timeout.as_secs_f64();
+                format!("expected more than 0 and at most {most} seconds (`limits.max-timeout`), got {seconds}")
+            })
+    }
+}
+
 impl Config {
     /// Reads a configuration file.
     pub fn read(file: &Path) -> Result<Self, ConfigError> {

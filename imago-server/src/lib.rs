@@ -20,6 +20,7 @@ pub mod job;
 pub mod logging;
 mod serve;
 pub mod store;
+mod uploads;
 
 pub use app::App;
 pub use serve::{run, serve};

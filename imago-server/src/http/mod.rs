@@ -4,6 +4,7 @@
 
 mod body;
 mod connections;
+mod convert;
 mod formats;
 mod health;
 mod identify;

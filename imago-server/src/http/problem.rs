@@ -84,6 +84,13 @@ impl Problem {
             .with_header(RETRY_AFTER, retry_after_seconds.max(1).into())
     }
 
+    /// All that could look at an image is busy.
+    pub(crate) fn busy() -> Self {
+        let detail = "all that could look at an image is busy; try again in a while";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+            .with_header(RETRY_AFTER, RETRY_AFTER_SECONDS.into())
+    }
+
     /// A fault of the server's own. What it was stands in the log.
     pub(crate) fn internal() -> Self {
         let detail = "the server failed by a fault of its own; its log says why, under this answer's `X-Request-Id`";

@@ -10,6 +10,8 @@ pub(super) enum Resource {
     Work,
     /// `/api/v1/work/{id}`
     Job,
+    /// `/api/v1/convert`
+    Convert,
     /// `/api/v1/identify`
     Identify,
     /// `/api/v1/formats`
@@ -26,7 +28,7 @@ impl Resource {
     /// The methods that the resource has, as `Allow` lists them.
     pub(super) const fn allow(self) -> &'static str {
         match self {
-            Self::Work | Self::Identify => "POST",
+            Self::Work | Self::Convert | Self::Identify => "POST",
             Self::Formats | Self::Job | Self::Operations | Self::Health | Self::Ready => {
                 "GET, HEAD"
             }
@@ -51,6 +53,7 @@ impl Routes {
         for (path, resource) in [
             ("/api/v1/work", Resource::Work),
             ("/api/v1/work/{id}", Resource::Job),
+            ("/api/v1/convert", Resource::Convert),
             ("/api/v1/identify", Resource::Identify),
             ("/api/v1/formats", Resource::Formats),
             ("/api/v1/operations", Resource::Operations),

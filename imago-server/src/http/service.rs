@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::problem::Problem;
 use super::router::{Resource, Routes};
-use super::{Answer, body, formats, health, identify, operations, work};
+use super::{Answer, body, convert, formats, health, identify, operations, work};
 use crate::app::App;
 use crate::logging::REQUEST_ID;
 
@@ -80,6 +80,7 @@ impl Service {
         match resource {
             Resource::Work => work::submit(&self.app, parts, body).await,
             Resource::Job => work::follow(&self.app, parts, id).await,
+            Resource::Convert => convert::convert(&self.app, parts, body).await,
             Resource::Identify => identify::identify(&self.app, parts, body).await,
             Resource::Formats => Ok(formats::formats(&self.app)),
             Resource::Operations => Ok(operations::list()),

@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
-use std::time::Duration;
 
 use hyper::StatusCode;
 use serde::de::value::MapAccessDeserializer;
@@ -136,17 +135,9 @@ impl Work {
 
 impl Action {
     fn into_spec(self, limits: &Limits) -> Result<ActionSpec, (&'static str, String)> {
-        let timeout = match self.timeout {
-            None => limits.timeout,
-            Some(seconds) => Duration::try_from_secs_f64(seconds)
-                .ok()
-                .filter(|timeout| !timeout.is_zero() && *timeout <= limits.max_timeout)
-                .ok_or_else(|| {
-                    let most = limits.max_timeout.as_secs_f64();
-                    let detail = format!("expected more than 0 and at most {most} seconds (`limits.max-timeout`), got {seconds}");
-                    ("/timeout", detail)
-                })?,
-        };
+        let timeout = limits
+            .timeout_of(self.timeout)
+            .map_err(|detail| ("/timeout", detail))?;
         Ok(ActionSpec {
             infile: self.infile,
             outfile: self.outfile,

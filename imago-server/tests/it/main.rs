@@ -15,3 +15,4 @@ mod protocol;
 mod store;
 mod submit;
 mod support;
+mod upload;
