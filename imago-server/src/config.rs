@@ -9,6 +9,8 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::{Deserialize, Deserializer};
 
+use crate::webhook::Secret;
+
 /// In seconds.
 const MINUTE: u64 = 60;
 
@@ -40,6 +42,8 @@ pub struct Config {
     pub jobs: Jobs,
     /// How the server ends.
     pub shutdown: Shutdown,
+    /// How webhooks are sent.
+    pub webhook: Webhook,
     /// Options for single buckets, by their URL: `[stores."s3://bucket"]`, with what the cloud's SDK calls them.
     pub stores: BTreeMap<String, BTreeMap<String, StoreOption>>,
 }
@@ -104,6 +108,20 @@ pub struct Shutdown {
     pub grace: Duration,
 }
 
+/// How webhooks are sent.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Webhook {
+    /// What they are signed with: `whsec_` and base64. Several sign side by side while receivers change theirs. None by
+    /// default: then webhooks are off.
+    pub secrets: Vec<Secret>,
+    /// Whether they may go to private, loopback and link-local addresses. Default no.
+    pub private: bool,
+    /// How long a receiver may take to answer. Default 20 s.
+    #[serde(deserialize_with = "duration")]
+    pub timeout: Duration,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -119,6 +137,7 @@ impl Default for Config {
             limits: Limits::default(),
             jobs: Jobs::default(),
             shutdown: Shutdown::default(),
+            webhook: Webhook::default(),
             stores: BTreeMap::new(),
         }
     }
@@ -155,6 +174,16 @@ impl Default for Jobs {
     fn default() -> Self {
         Self {
             keep: Duration::from_secs(7 * 24 * 60 * MINUTE),
+        }
+    }
+}
+
+impl Default for Webhook {
+    fn default() -> Self {
+        Self {
+            secrets: Vec::new(),
+            private: false,
+            timeout: Duration::from_secs(20),
         }
     }
 }
@@ -206,6 +235,7 @@ impl Config {
             ("limits.timeout", limits.timeout.is_zero()),
             ("limits.header-timeout", limits.header_timeout.is_zero()),
             ("limits.body-timeout", limits.body_timeout.is_zero()),
+            ("webhook.timeout", self.webhook.timeout.is_zero()),
         ];
         if let Some((name, _)) = positive.into_iter().find(|(_, is_zero)| *is_zero) {
             return Err(ConfigError(format!("`{name}` must be more than 0, got 0")));
@@ -224,6 +254,12 @@ impl Config {
 /// Why the configuration can't be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError(String);
+
+impl ConfigError {
+    pub(crate) const fn new(sentence: String) -> Self {
+        Self(sentence)
+    }
+}
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -344,6 +380,11 @@ mod tests {
             [shutdown]
             grace = "250ms"
 
+            [webhook]
+            secrets = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]
+            private = true
+            timeout = "9s"
+
             [stores."s3://shop"]
             endpoint = "http://127.0.0.1:8333"
             allow_http = true
@@ -386,6 +427,11 @@ mod tests {
             shutdown: Shutdown {
                 grace: Duration::from_millis(250),
             },
+            webhook: Webhook {
+                secrets: vec!["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse().unwrap()],
+                private: true,
+                timeout: Duration::from_secs(9),
+            },
             stores: BTreeMap::from([(
                 "s3://shop".to_owned(),
                 BTreeMap::from([
@@ -421,6 +467,10 @@ mod tests {
                 &["integer `7`", "a time such as", "line 2"],
             ),
             ("cache-size = \"big\"", &["line 1"]),
+            (
+                "[webhook]\nsecrets = [\"whsec_x\"]",
+                &["24 to 64 random bytes as base64", "line 2"],
+            ),
             ("threads = \"many\"", &["line 1"]),
             ("listen = \"here\"", &["line 1"]),
             (

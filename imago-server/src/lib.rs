@@ -21,6 +21,7 @@ pub mod logging;
 mod serve;
 pub mod store;
 mod uploads;
+pub mod webhook;
 
 pub use app::App;
 pub use serve::{run, serve};

@@ -127,6 +127,12 @@ pub struct Settings {
     /// How long running actions may take to end at shutdown [default: 30s]
     #[arg(long, env = "IMAGO_SHUTDOWN_GRACE", value_name = "TIME", value_parser = humantime::parse_duration)]
     shutdown_grace: Option<Duration>,
+    /// Let webhooks go to private, loopback and link-local addresses [default: false]
+    #[arg(long, env = "IMAGO_WEBHOOK_PRIVATE", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    webhook_private: Option<bool>,
+    /// How long a receiver of webhooks may take to answer [default: 20s]
+    #[arg(long, env = "IMAGO_WEBHOOK_TIMEOUT", value_name = "TIME", value_parser = humantime::parse_duration)]
+    webhook_timeout: Option<Duration>,
 }
 
 impl Settings {
@@ -169,6 +175,16 @@ impl Settings {
         set(&mut config.limits.body_timeout, self.limits_body_timeout);
         set(&mut config.jobs.keep, self.jobs_keep);
         set(&mut config.shutdown.grace, self.shutdown_grace);
+        set(&mut config.webhook.private, self.webhook_private);
+        set(&mut config.webhook.timeout, self.webhook_timeout);
+        // No flag: every user of the machine can read a command line.
+        if let Some(secrets) = environment("IMAGO_WEBHOOK_SECRETS") {
+            config.webhook.secrets = secrets
+                .split_whitespace()
+                .map(str::parse)
+                .collect::<Result<_, _>>()
+                .map_err(|error| ConfigError::new(format!("`IMAGO_WEBHOOK_SECRETS`: {error}")))?;
+        }
         config.threads = self.threads.or(config.threads);
         if !self.file_root.is_empty() {
             config.file_root = self.file_root;
@@ -193,6 +209,8 @@ mod tests {
 
     use super::*;
 
+    const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
     fn settings(words: &[&str]) -> Settings {
         let words = std::iter::once("imago-server").chain(words.iter().copied());
         Cli::try_parse_from(words).unwrap().settings
@@ -213,6 +231,7 @@ mod tests {
         let some = |name: &str| match name {
             "IMAGO_FILE_ROOT" => Some("/one:/two:".to_owned()),
             "IMAGO_ALLOW" => Some("s3://one/ s3://two/".to_owned()),
+            "IMAGO_WEBHOOK_SECRETS" => Some(format!("{SECRET} {SECRET}")),
             _ => None,
         };
 
@@ -230,6 +249,14 @@ mod tests {
             [PathBuf::from("/one"), PathBuf::from("/two")]
         );
         assert_eq!(config.allow, ["s3://one/", "s3://two/"]);
+        assert_eq!(config.webhook.secrets.len(), 2);
+        let bad = |name: &str| (name == "IMAGO_WEBHOOK_SECRETS").then(|| "hush".to_owned());
+        let error = settings(&[]).into_config(bad).unwrap_err().to_string();
+        assert!(
+            error.starts_with("`IMAGO_WEBHOOK_SECRETS`: a webhook secret is"),
+            "{error}"
+        );
+        assert!(!error.contains("hush"), "{error}");
 
         let flags = [
             "--config",
@@ -263,7 +290,8 @@ mod tests {
                      --defaults-animations=false --defaults-cmyk=false --defaults-cmyk-profile /p.icc \
                      --defaults-upright=false --limits-actions 1 --limits-body 2KB \
                      --limits-image 3KB --limits-queue 3 --limits-connections 4 --limits-timeout 5s --limits-max-timeout 6s \
-                     --limits-header-timeout 7s --limits-body-timeout 8s --jobs-keep 9s --shutdown-grace 10s";
+                     --limits-header-timeout 7s --limits-body-timeout 8s --jobs-keep 9s --shutdown-grace 10s \
+                     --webhook-private --webhook-timeout 11s";
         let words: Vec<_> = words.split_whitespace().collect();
         let config = settings(&words).into_config(|_| None).unwrap();
         let seconds = Duration::from_secs;
@@ -294,6 +322,8 @@ mod tests {
         };
         expected.jobs.keep = seconds(9);
         expected.shutdown.grace = seconds(10);
+        expected.webhook.private = true;
+        expected.webhook.timeout = seconds(11);
         assert_eq!(config, expected);
         let off = settings(&["--http-private=false"])
             .into_config(|_| None)
@@ -338,6 +368,8 @@ mod tests {
             ("--limits-body-timeout", time(config.limits.body_timeout)),
             ("--jobs-keep", time(config.jobs.keep)),
             ("--shutdown-grace", time(config.shutdown.grace)),
+            ("--webhook-private", config.webhook.private.to_string()),
+            ("--webhook-timeout", time(config.webhook.timeout)),
             ("--http-private", config.http_private.to_string()),
             ("--ghostscript", config.ghostscript.to_string()),
             (

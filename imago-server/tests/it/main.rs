@@ -16,3 +16,4 @@ mod store;
 mod submit;
 mod support;
 mod upload;
+mod webhook;
