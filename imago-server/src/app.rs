@@ -7,7 +7,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::job::dispatcher::Dispatcher;
+use crate::job::measured::Measured;
 use crate::job::runner::Runner;
+use crate::metrics::Metrics;
 use crate::store::JobStore;
 use crate::uploads::Uploads;
 
@@ -16,6 +18,7 @@ pub struct App {
     pub(crate) config: Config,
     pub(crate) store: Arc<dyn JobStore>,
     pub(crate) runner: Arc<dyn Runner>,
+    pub(crate) metrics: Arc<Metrics>,
     /// Images that requests bring in their bodies.
     pub(crate) uploads: Uploads,
     /// No new work is taken.
@@ -37,12 +40,14 @@ impl std::fmt::Debug for App {
 impl App {
     /// A server that keeps its jobs in this store and runs their actions by this runner.
     pub fn new(config: Config, store: Arc<dyn JobStore>, runner: Arc<dyn Runner>) -> Self {
+        let metrics = Arc::<Metrics>::default();
         Self {
             config,
             store,
             // As the dispatcher's actions: some are on the pool while others come in.
             uploads: Uploads::new(2 * runner.threads()),
-            runner,
+            runner: Arc::new(Measured::new(runner, Arc::clone(&metrics))),
+            metrics,
             draining: CancellationToken::new(),
             closing: CancellationToken::new(),
         }
@@ -94,6 +99,11 @@ impl App {
                 Err(error) => log::error!(error:% = error; "could not forget old jobs"),
             }
         }
+    }
+
+    /// What is counted and measured.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
     }
 
     /// Whether no new work is taken.

@@ -18,6 +18,7 @@ pub mod config;
 mod http;
 pub mod job;
 pub mod logging;
+pub mod metrics;
 mod serve;
 pub mod store;
 mod uploads;

@@ -8,6 +8,7 @@ mod convert;
 mod formats;
 mod health;
 mod identify;
+mod metrics;
 mod operations;
 mod problem;
 mod router;

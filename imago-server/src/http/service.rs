@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::problem::Problem;
 use super::router::{Resource, Routes};
-use super::{Answer, body, convert, formats, health, identify, operations, work};
+use super::{Answer, body, convert, formats, health, identify, metrics, operations, work};
 use crate::app::App;
 use crate::logging::REQUEST_ID;
 
@@ -52,10 +52,14 @@ impl Service {
                 body::discard(body);
             }
             finish(&mut answer, &parts, &id);
-            let duration_ms = begun.elapsed().as_millis();
+            let took = begun.elapsed();
+            let found = self.routes.find(parts.uri.path());
+            let route = found.map_or("none", |(resource, _)| resource.path());
+            let metrics = &self.app.metrics;
+            metrics.answered(&parts.method, route, answer.status(), took);
             log::info!(
                 target: "imago_server::access",
-                status = answer.status().as_u16(), duration_ms = duration_ms;
+                status = answer.status().as_u16(), duration_ms = took.as_millis();
                 "{} {}", parts.method, parts.uri.path().escape_debug()
             );
             answer
@@ -85,6 +89,7 @@ impl Service {
             Resource::Formats => Ok(formats::formats(&self.app)),
             Resource::Operations => Ok(operations::list()),
             Resource::Health => Ok(health::health()),
+            Resource::Metrics => Ok(metrics::metrics(&self.app).await),
             Resource::Ready => health::ready(&self.app).await,
         }
     }

@@ -6,6 +6,7 @@
 
 pub mod dispatcher;
 mod document;
+pub(crate) mod measured;
 pub mod runner;
 
 use std::collections::BTreeMap;

@@ -58,6 +58,17 @@ pub enum Delivery {
     },
 }
 
+impl Delivery {
+    /// The word for it in metrics and logs.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Failed { .. } => "failed",
+            Self::Refused { .. } => "refused",
+        }
+    }
+}
+
 impl Webhooks {
     /// Sends by this configuration.
     pub fn new(config: &config::Webhook) -> imago_core::Result<Self> {
