@@ -11,10 +11,10 @@ use futures_util::{Stream, StreamExt, stream};
 
 use crate::engine::magick::runtime;
 use crate::engine::{
-    Conversion, Converted, Engine, Format, Identity, Input, Limits, Stop, colour, generator,
-    ghostscript,
+    Conversion, Converted, Engine, Format, Identity, Input, Limits, Progress, Stop, colour,
+    generator, ghostscript,
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::operation::{Pipeline, Step};
 use crate::sandbox::{Fences, Sandbox, Workers};
 use crate::storage::{Cache, CacheStatus, Location, ObjectHeaders, Stores};
@@ -32,6 +32,7 @@ pub struct Action {
     headers: Vec<(String, String)>,
     timeout: Option<Duration>,
     not_before: Option<Instant>,
+    progress: Option<Progress>,
 }
 
 impl Action {
@@ -84,6 +85,13 @@ impl Action {
     #[must_use]
     pub fn not_before(mut self, time: Instant) -> Self {
         self.not_before = Some(time);
+        self
+    }
+
+    /// Tells this how far the conversion is.
+    #[must_use]
+    pub fn progress(mut self, progress: Progress) -> Self {
+        self.progress = Some(progress);
         self
     }
 }
@@ -456,9 +464,9 @@ impl Converter {
     /// it fails, nothing is left at `outfile` that was not there before. A future that is dropped cancels the conversion.
     pub async fn convert(&self, action: &Action) -> Result<Outcome> {
         let plan = self.plan(action).map_err(|errors| {
-            errors.into_iter().next().unwrap_or_else(|| {
-                Error::new(ErrorKind::Internal, "a plan failed without a reason")
-            })
+            let first = errors.into_iter().next();
+            let none = || Error::new(ErrorKind::Internal, "a plan failed without a reason");
+            first.unwrap_or_else(none).during(Stage::Plan)
         })?;
         let not_before = action.not_before.unwrap_or_else(Instant::now);
         let mut timings = Timings::default();
@@ -466,7 +474,9 @@ impl Converter {
         let started = Instant::now();
         let origins = std::iter::once(&plan.source).chain(&plan.reads);
         let fetched = origins.map(|origin| self.fetch(origin, not_before));
-        let fetched = futures_util::future::try_join_all(fetched).await?;
+        let fetched = futures_util::future::try_join_all(fetched)
+            .await
+            .map_err(|error| error.during(Stage::Fetch))?;
         let cache = fetched
             .first()
             .map_or(CacheStatus::Uncached, |(_, cache)| *cache);
@@ -475,15 +485,17 @@ impl Converter {
 
         let (converted, took) = self
             .run(
-                plan.timeout,
+                (plan.timeout, action.progress.clone()),
                 plan.pipeline,
                 inputs,
                 plan.format.clone(),
                 plan.target.is_numbered(),
             )
             .await;
-        let converted = converted
-            .map_err(|error| error.context(&format!("can't convert `{}`", plan.source)))?;
+        let converted = converted.map_err(|error| {
+            let doing = format!("can't convert `{}`", plan.source);
+            error.context(&doing).during(Stage::Convert)
+        })?;
         timings.convert = took;
 
         let started = Instant::now();
@@ -499,7 +511,8 @@ impl Converter {
                 .0
                 .stores
                 .put(&location, file.bytes, &plan.headers)
-                .await?;
+                .await
+                .map_err(|error| error.during(Stage::Store))?;
             e_tag = e_tag.or(stored.e_tag);
             files.push(url);
         }
@@ -582,7 +595,13 @@ impl Converter {
             inputs.push(self.fetch(&origin, asked).await?.0);
         }
         let (converted, _) = self
-            .run(timeout, pipeline.clone(), inputs, format.clone(), false)
+            .run(
+                (timeout, None),
+                pipeline.clone(),
+                inputs,
+                format.clone(),
+                false,
+            )
             .await;
         let converted = converted.map_err(|error| error.context("can't convert the image"))?;
         let frames = converted.frames;
@@ -619,7 +638,7 @@ impl Converter {
             }
             workers.identify(&image[0], stop)
         };
-        let (identity, _) = self.on_pool(timeout, work).await;
+        let (identity, _) = self.on_pool((timeout, None), work).await;
         match identity {
             Ok(identity) => Ok(Identity { bytes, ..identity }),
             Err(error) => Err(error.context("can't identify the image")),
@@ -679,7 +698,7 @@ impl Converter {
     /// Converts on the pool, and says how long it took.
     async fn run(
         &self,
-        timeout: Duration,
+        bounds: (Duration, Option<Progress>),
         pipeline: Pipeline,
         mut inputs: Vec<Input>,
         format: Format,
@@ -704,16 +723,16 @@ impl Converter {
                 stop,
             })
         };
-        self.on_pool(timeout, work).await
+        self.on_pool(bounds, work).await
     }
 
-    /// Runs work on the pool, and says how long it took. The clock of its time-out starts when a thread takes it up.
+    /// Runs work on the pool, tells how far it is, and says how long it took. The clock of its time-out starts when a thread takes it up.
     async fn on_pool<T: Send + 'static>(
         &self,
-        timeout: Duration,
+        (timeout, progress): (Duration, Option<Progress>),
         work: impl FnOnce(&Stop) -> Result<T> + Send + 'static,
     ) -> (Result<T>, Duration) {
-        let stop = Arc::new(Stop::after(timeout));
+        let stop = Arc::new(Stop::after(timeout).telling(progress));
         let _canceled = CancelOnDrop(Arc::clone(&stop));
         let timed = move || {
             let started = Instant::now();

@@ -10,8 +10,8 @@ pub(crate) mod magick;
 mod native;
 mod svg;
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -181,6 +181,10 @@ pub(crate) struct Stop {
     /// When the conversion was taken up: the wait for a thread is not counted.
     started: OnceLock<Instant>,
     signals: Flags,
+    progress: Option<Progress>,
+    /// Which step runs, and how many there are.
+    step: AtomicU32,
+    steps: AtomicU32,
 }
 
 /// What is said to a running conversion from outside its thread.
@@ -191,6 +195,19 @@ pub(crate) struct Stop {
 pub(crate) struct Signals {
     /// Not zero once it is canceled.
     pub(crate) canceled: AtomicU32,
+    /// How far it is, in thousandths: what the conversion says to the outside.
+    pub(crate) done: AtomicU32,
+}
+
+/// How far a conversion is, for whoever waits for it. Clones tell of the same.
+#[derive(Debug, Clone, Default)]
+pub struct Progress(Arc<AtomicU32>);
+
+impl Progress {
+    /// From 0 to 1. It only grows, and is an estimate: steps of a pipeline count alike, however long each takes.
+    pub fn fraction(&self) -> f64 {
+        f64::from(self.0.load(Ordering::Relaxed)) / 1000.0
+    }
 }
 
 #[derive(Debug)]
@@ -208,7 +225,11 @@ impl Stop {
             started: OnceLock::new(),
             signals: Flags::Own(Signals {
                 canceled: AtomicU32::new(0),
+                done: AtomicU32::new(0),
             }),
+            progress: None,
+            step: AtomicU32::new(0),
+            steps: AtomicU32::new(1),
         }
     }
 
@@ -218,7 +239,42 @@ impl Stop {
             timeout,
             started: OnceLock::new(),
             signals: Flags::Shared(signals),
+            progress: None,
+            step: AtomicU32::new(0),
+            steps: AtomicU32::new(1),
         }
+    }
+
+    /// Tells this how far the conversion is.
+    pub(crate) fn telling(mut self, progress: Option<Progress>) -> Self {
+        self.progress = progress;
+        self
+    }
+
+    /// Notes which step is next to run, of how many.
+    pub(crate) fn on_step(&self, step: usize, of: usize) {
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        self.step.store(number(step), Ordering::Relaxed);
+        self.steps.store(number(of).max(1), Ordering::Relaxed);
+        self.on_part(0, 1);
+    }
+
+    /// Notes how much of the present step is done.
+    pub(crate) fn on_part(&self, part: u64, of: u64) {
+        let part = part.min(of).saturating_mul(1000) / of.max(1);
+        let step = u64::from(self.step.load(Ordering::Relaxed));
+        let done = (step * 1000 + part) / u64::from(self.steps.load(Ordering::Relaxed));
+        // The last thousandth is the end's.
+        self.report(u32::try_from(done).unwrap_or(u32::MAX).min(999));
+    }
+
+    /// Tells how far the conversion is, in thousandths. A step may have parts that each begin anew; it still only grows.
+    pub(crate) fn report(&self, thousandths: u32) {
+        let done = match &self.progress {
+            Some(Progress(done)) => done,
+            None => &self.signals().done,
+        };
+        done.fetch_max(thousandths.min(1000), Ordering::Relaxed);
     }
 
     fn signals(&self) -> &Signals {

@@ -182,6 +182,7 @@ impl Worker {
     ) -> Result<T> {
         let body = message::encode(body)?;
         self.signals.get().canceled.store(0, Ordering::Relaxed);
+        self.signals.get().done.store(0, Ordering::Relaxed);
         let mut parts = vec![body.as_slice()];
         parts.extend(bytes.into_iter().map(|bytes| &bytes[..]));
         let frame = self.put(kind, &parts)?;
@@ -279,6 +280,7 @@ impl Worker {
                     Err(frame::NoFrame(why)) => Err(self.end(nonsense(why), limits, stop)),
                 };
             }
+            stop.report(self.signals.get().done.load(Ordering::Relaxed));
             if stop.is_due() {
                 self.signals.get().canceled.store(1, Ordering::Relaxed);
                 let told = *told.get_or_insert_with(Instant::now);

@@ -130,6 +130,9 @@ pub struct Settings {
     /// How long a finished job can be asked about [default: 7days]
     #[arg(long, env = "IMAGO_JOBS_KEEP", value_name = "TIME", value_parser = humantime::parse_duration)]
     jobs_keep: Option<Duration>,
+    /// How often an action is tried whose failure may pass, or whose process crashes [default: 3]
+    #[arg(long, env = "IMAGO_JOBS_ATTEMPTS", value_name = "N")]
+    jobs_attempts: Option<u32>,
     /// How long running actions may take to end at shutdown [default: 30s]
     #[arg(long, env = "IMAGO_SHUTDOWN_GRACE", value_name = "TIME", value_parser = humantime::parse_duration)]
     shutdown_grace: Option<Duration>,
@@ -182,6 +185,7 @@ impl Settings {
         );
         set(&mut config.limits.body_timeout, self.limits_body_timeout);
         set(&mut config.jobs.keep, self.jobs_keep);
+        set(&mut config.jobs.attempts, self.jobs_attempts);
         set(&mut config.shutdown.grace, self.shutdown_grace);
         set(&mut config.webhook.private, self.webhook_private);
         set(&mut config.webhook.timeout, self.webhook_timeout);
@@ -298,7 +302,7 @@ mod tests {
                      --defaults-animations=false --defaults-cmyk=false --defaults-cmyk-profile /p.icc \
                      --defaults-upright=false --limits-actions 1 --limits-body 2KB \
                      --limits-image 3KB --limits-queue 3 --limits-connections 4 --limits-timeout 5s --limits-max-timeout 6s \
-                     --limits-header-timeout 7s --limits-body-timeout 8s --jobs-keep 9s --shutdown-grace 10s \
+                     --limits-header-timeout 7s --limits-body-timeout 8s --jobs-keep 9s --jobs-attempts 11 --shutdown-grace 10s \
                      --webhook-private --webhook-timeout 11s";
         let words: Vec<_> = words.split_whitespace().collect();
         let config = settings(&words).into_config(|_| None).unwrap();
@@ -330,6 +334,7 @@ mod tests {
             body_timeout: seconds(8),
         };
         expected.jobs.keep = seconds(9);
+        expected.jobs.attempts = 11;
         expected.shutdown.grace = seconds(10);
         expected.webhook.private = true;
         expected.webhook.timeout = seconds(11);
@@ -378,6 +383,7 @@ mod tests {
             ),
             ("--limits-body-timeout", time(config.limits.body_timeout)),
             ("--jobs-keep", time(config.jobs.keep)),
+            ("--jobs-attempts", config.jobs.attempts.to_string()),
             ("--shutdown-grace", time(config.shutdown.grace)),
             ("--webhook-private", config.webhook.private.to_string()),
             ("--webhook-timeout", time(config.webhook.timeout)),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Parts;
@@ -79,7 +80,7 @@ pub(super) async fn convert(
         })?;
     let media_type = HeaderValue::from_str(format.mime_type())
         .unwrap_or(HeaderValue::from_static("application/octet-stream"));
-    let mut response = Response::new(image.into());
+    let mut response = Response::new(Either::Left(image.into()));
     response.headers_mut().insert(CONTENT_TYPE, media_type);
     Ok(response)
 }

@@ -1,18 +1,14 @@
 //! `GET /metrics`: what the server counts and measures, as Prometheus reads it.
 
-use hyper::Response;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::StatusCode;
 
-use super::Answer;
+use super::{Answer, whole};
 use crate::app::App;
 
 /// `GET /metrics`: all of it, and where the store can't be reached what there is without it.
 pub(super) async fn metrics(app: &App) -> Answer {
     let counts = app.store.counts().await.ok();
-    let mut response = Response::new(app.metrics.text(counts.as_ref()).into());
+    let text = app.metrics.text(counts.as_ref());
     let media_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
-    response
+    whole(StatusCode::OK, media_type, text.into())
 }

@@ -8,6 +8,8 @@ use matchit::Router;
 pub(super) enum Resource {
     Work,
     Job,
+    Events,
+    Retry,
     Convert,
     Identify,
     Formats,
@@ -19,9 +21,11 @@ pub(super) enum Resource {
 
 impl Resource {
     /// Every one.
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Work,
         Self::Job,
+        Self::Events,
+        Self::Retry,
         Self::Convert,
         Self::Identify,
         Self::Formats,
@@ -36,6 +40,8 @@ impl Resource {
         match self {
             Self::Work => "/api/v1/work",
             Self::Job => "/api/v1/work/{id}",
+            Self::Events => "/api/v1/work/{id}/events",
+            Self::Retry => "/api/v1/work/{id}/retry",
             Self::Convert => "/api/v1/convert",
             Self::Identify => "/api/v1/identify",
             Self::Formats => "/api/v1/formats",
@@ -49,9 +55,11 @@ impl Resource {
     /// The methods that the resource has, as `Allow` lists them.
     pub(super) const fn allow(self) -> &'static str {
         match self {
-            Self::Work | Self::Convert | Self::Identify => "POST",
-            Self::Formats
-            | Self::Job
+            Self::Work => "GET, HEAD, POST",
+            Self::Job => "GET, HEAD, DELETE",
+            Self::Retry | Self::Convert | Self::Identify => "POST",
+            Self::Events
+            | Self::Formats
             | Self::Operations
             | Self::Health
             | Self::Ready
@@ -85,13 +93,12 @@ impl Routes {
     /// The resource that the path names, and the `{id}` in it.
     pub(super) fn find<'p>(&self, path: &'p str) -> Option<(Resource, &'p str)> {
         let found = self.0.at(path).ok()?;
-        // The parameter borrows from the path, by way of its place in it.
-        let id = found.params.get("id").map_or("", |id| {
-            path.rsplit('/')
-                .next()
-                .filter(|last| *last == id)
-                .unwrap_or_default()
-        });
+        // The parameter borrows from the router too; it is the segment of the path at its place.
+        let id = found
+            .params
+            .get("id")
+            .and_then(|id| path.split('/').find(|segment| *segment == id));
+        let id = id.unwrap_or_default();
         Some((*found.value, id))
     }
 }
@@ -115,7 +122,9 @@ mod tests {
             ("/api/v1/convert", Some((Resource::Convert, ""))),
             ("/api/v1/work/", None),
             ("/api/v1/work/abc/", None),
-            ("/api/v1/work/abc/events", None),
+            ("/api/v1/work/abc/events", Some((Resource::Events, "abc"))),
+            ("/api/v1/work/work/retry", Some((Resource::Retry, "work"))),
+            ("/api/v1/work/abc/other", None),
             ("/api/v1", None),
             ("/API/v1/work", None),
             ("//api/v1/work", None),
@@ -131,10 +140,13 @@ mod tests {
     fn methods() {
         for (resource, method, expected) in [
             (Resource::Work, "POST", true),
-            (Resource::Work, "GET", false),
+            (Resource::Work, "GET", true),
+            (Resource::Work, "DELETE", false),
+            (Resource::Retry, "POST", true),
+            (Resource::Events, "GET", true),
             (Resource::Job, "GET", true),
             (Resource::Job, "HEAD", true),
-            (Resource::Job, "DELETE", false),
+            (Resource::Job, "DELETE", true),
             (Resource::Identify, "POST", true),
             (Resource::Formats, "GET", true),
             (Resource::Health, "HEAD", true),

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use imago_core::{Error, Format, Identity, Pipeline};
+use imago_core::{Error, Format, Identity, Pipeline, Progress};
 
 use super::runner::{Planned, Runner, Upload};
 use super::{ActionSpec, Success};
@@ -29,9 +29,14 @@ impl Runner for Measured {
         self.runner.plan(action)
     }
 
-    async fn run(&self, action: &ActionSpec, accepted: Instant) -> Result<Success, Error> {
+    async fn run(
+        &self,
+        action: &ActionSpec,
+        accepted: Instant,
+        progress: &Progress,
+    ) -> Result<Success, Error> {
         let _running = self.metrics.running();
-        let result = self.runner.run(action, accepted).await;
+        let result = self.runner.run(action, accepted, progress).await;
         match &result {
             Ok(success) => self.metrics.succeeded(success),
             Err(error) => self.metrics.failed(error.kind().is_transient()),
@@ -53,5 +58,9 @@ impl Runner for Measured {
 
     fn threads(&self) -> usize {
         self.runner.threads()
+    }
+
+    fn is_isolated(&self) -> bool {
+        self.runner.is_isolated()
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use imago_core::{Converter, Error, Format, Identity, Pipeline};
+use imago_core::{Converter, Error, Format, Identity, Pipeline, Progress};
 use serde::Serialize;
 
 use super::{ActionResult, ActionSpec, Milliseconds, Success};
@@ -18,8 +18,14 @@ pub trait Runner: Send + Sync + 'static {
     /// is wrong with it. It does no I/O, but is work for a processor: not for an async thread.
     fn plan(&self, action: &ActionSpec) -> Result<Planned, Vec<Error>>;
 
-    /// Fetches, converts, stores. The source is seen as it was at `accepted` or later.
-    async fn run(&self, action: &ActionSpec, accepted: Instant) -> Result<Success, Error>;
+    /// Fetches, converts, stores. The source is seen as it was at `accepted` or later. A future that is dropped ends the
+    /// conversion.
+    async fn run(
+        &self,
+        action: &ActionSpec,
+        accepted: Instant,
+        progress: &Progress,
+    ) -> Result<Success, Error>;
 
     /// Says what an image is.
     async fn identify(&self, image: Bytes) -> Result<Identity, Error>;
@@ -32,6 +38,9 @@ pub trait Runner: Send + Sync + 'static {
 
     /// How many conversions can run at the same time.
     fn threads(&self) -> usize;
+
+    /// Whether a conversion that crashes leaves the server alone.
+    fn is_isolated(&self) -> bool;
 }
 
 /// An image that a request brings along, and what is to be made of it.
@@ -69,8 +78,15 @@ impl Runner for Converter {
         })
     }
 
-    async fn run(&self, action: &ActionSpec, accepted: Instant) -> Result<Success, Error> {
-        let action = imago_core::Action::from(action).not_before(accepted);
+    async fn run(
+        &self,
+        action: &ActionSpec,
+        accepted: Instant,
+        progress: &Progress,
+    ) -> Result<Success, Error> {
+        let action = imago_core::Action::from(action)
+            .not_before(accepted)
+            .progress(progress.clone());
         let outcome = self.convert(&action).await?;
         Ok(Success {
             result: ActionResult {
@@ -118,6 +134,10 @@ impl Runner for Converter {
 
     fn threads(&self) -> usize {
         Self::threads(self)
+    }
+
+    fn is_isolated(&self) -> bool {
+        self.fences().processes
     }
 }
 
