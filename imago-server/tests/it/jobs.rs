@@ -65,7 +65,7 @@ async fn jobs_take_turns_and_the_oldest_is_first() {
     };
     assert_eq!(
         (count("wait:a"), count("done:b"), count("done:c")),
-        (1, 2, 1),
+        (2, 1, 1),
         "{order:?}"
     );
 }

@@ -154,7 +154,14 @@ fn one_process_only_uses_a_store() {
     let server = Process::start(&[]);
     let data = server.folder.path().join("imago-data");
     let output = run(
-        &["--listen", "127.0.0.1:0", "--data", data.to_str().unwrap()],
+        &[
+            "--listen",
+            "127.0.0.1:0",
+            "--cache-size",
+            "0",
+            "--data",
+            data.to_str().unwrap(),
+        ],
         &[],
     );
     let stderr = text(&output.stderr);
