@@ -6,14 +6,17 @@ use hyper::StatusCode;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use imago_core::Identity;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::problem::{Problem, status_of};
 use super::{Answer, body, json};
 use crate::app::App;
 
-#[derive(Serialize)]
-struct Document<'a> {
+/// What `POST /api/v1/identify` answers.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Identity")]
+pub(super) struct Document<'a> {
     format: &'a str,
     width: usize,
     height: usize,
@@ -27,7 +30,7 @@ struct Document<'a> {
     bytes: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Density<'a> {
     x: f64,
     y: f64,

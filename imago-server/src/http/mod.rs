@@ -12,6 +12,7 @@ mod identify;
 mod job;
 mod listing;
 mod metrics;
+mod openapi;
 mod operations;
 mod problem;
 mod query;

@@ -17,11 +17,12 @@ pub(super) enum Resource {
     Health,
     Ready,
     Metrics,
+    OpenApi,
 }
 
 impl Resource {
     /// Every one.
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::Work,
         Self::Job,
         Self::Events,
@@ -33,6 +34,7 @@ impl Resource {
         Self::Health,
         Self::Ready,
         Self::Metrics,
+        Self::OpenApi,
     ];
 
     /// The path, with its parameters by name.
@@ -49,6 +51,7 @@ impl Resource {
             Self::Health => "/healthz",
             Self::Ready => "/readyz",
             Self::Metrics => "/metrics",
+            Self::OpenApi => "/openapi.json",
         }
     }
 
@@ -63,7 +66,8 @@ impl Resource {
             | Self::Operations
             | Self::Health
             | Self::Ready
-            | Self::Metrics => "GET, HEAD",
+            | Self::Metrics
+            | Self::OpenApi => "GET, HEAD",
         }
     }
 

@@ -15,8 +15,8 @@ use uuid::Uuid;
 use super::problem::Problem;
 use super::router::{Resource, Routes};
 use super::{
-    Answer, body, convert, events, formats, health, identify, job, listing, metrics, operations,
-    submit,
+    Answer, body, convert, events, formats, health, identify, job, listing, metrics, openapi,
+    operations, submit,
 };
 use crate::app::App;
 use crate::logging::REQUEST_ID;
@@ -100,6 +100,7 @@ impl Service {
             Resource::Formats => Ok(formats::formats(&self.app)),
             Resource::Operations => Ok(operations::list()),
             Resource::Health => Ok(health::health()),
+            Resource::OpenApi => Ok(openapi::document()),
             Resource::Metrics => Ok(metrics::metrics(&self.app).await),
             Resource::Ready => health::ready(&self.app).await,
         }

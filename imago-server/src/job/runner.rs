@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use imago_core::{Converter, Error, Format, Identity, Pipeline, Progress};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{ActionResult, ActionSpec, Milliseconds, Success};
@@ -57,7 +58,7 @@ pub struct Upload {
 }
 
 /// What an action would do.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 pub struct Planned {
     /// The operations in canonical form, one by one.
     pub steps: Vec<String>,
