@@ -552,6 +552,13 @@ impl Converter {
             .buffer_unordered(2 * self.threads())
     }
 
+    /// Parses operation strings, and checks that what they read may be read. Nothing is fetched.
+    ///
+    /// Each error's [pointer](Error::pointer) is the number of its string: `/0`.
+    pub fn parse(&self, operations: &[String]) -> Result<Pipeline, Vec<Error>> {
+        Ok(self.pipeline(operations)?.0)
+    }
+
     /// Converts one image in memory.
     ///
     /// What the pipeline reads beside it comes from the stores. An image of several frames in a format that holds one is
@@ -562,10 +569,25 @@ impl Converter {
         pipeline: &Pipeline,
         format: Format,
     ) -> Result<Bytes> {
+        let timeout = self.0.limits.timeout;
+        let source = Bytes::copy_from_slice(source);
+        self.convert_within(timeout, source, pipeline, format).await
+    }
+
+    /// Converts one image in memory, as [`convert_bytes`](Self::convert_bytes) does, in so much time at most.
+    ///
+    /// The time begins when a thread of the pool takes the image up. A future that is dropped cancels the conversion.
+    pub async fn convert_within(
+        &self,
+        timeout: Duration,
+        source: Bytes,
+        pipeline: &Pipeline,
+        format: Format,
+    ) -> Result<Bytes> {
         self.0.limits.check(pipeline.steps())?;
         let asked = Instant::now();
         let mut inputs = vec![Input::Object {
-            bytes: Bytes::copy_from_slice(source),
+            bytes: source,
             name: String::new(),
             extension: None,
             selector: None,
@@ -573,7 +595,6 @@ impl Converter {
         for origin in self.reads(pipeline)? {
             inputs.push(self.fetch(&origin, asked).await?.0);
         }
-        let timeout = self.0.limits.timeout;
         let task = self.task(inputs, pipeline.clone(), format.clone());
         let (converted, _) = self.0.pool.convert(timeout, None, task).await;
         let converted = converted.map_err(|error| error.context("can't convert the image"))?;

@@ -9,6 +9,8 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::{Deserialize, Deserializer};
 
+use crate::webhook::Secret;
+
 /// In seconds.
 const MINUTE: u64 = 60;
 
@@ -48,6 +50,8 @@ pub struct Config {
     pub jobs: Jobs,
     /// How the server ends.
     pub shutdown: Shutdown,
+    /// How webhooks are sent.
+    pub webhook: Webhook,
     /// Options for single buckets, by their URL: `[stores."s3://bucket"]`, with what the cloud's SDK calls them.
     pub stores: BTreeMap<String, BTreeMap<String, StoreOption>>,
 }
@@ -138,6 +142,20 @@ pub struct Shutdown {
     pub grace: Duration,
 }
 
+/// How webhooks are sent.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Webhook {
+    /// What they are signed with: `whsec_` and base64. Several sign side by side while receivers change theirs. None by
+    /// default: then webhooks are off.
+    pub secrets: Vec<Secret>,
+    /// Whether they may go to private, loopback and link-local addresses. Default no.
+    pub private: bool,
+    /// How long a receiver may take to answer. Default 20 s.
+    #[serde(deserialize_with = "duration")]
+    pub timeout: Duration,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -155,6 +173,7 @@ impl Default for Config {
             limits: Limits::default(),
             jobs: Jobs::default(),
             shutdown: Shutdown::default(),
+            webhook: Webhook::default(),
             stores: BTreeMap::new(),
         }
     }
@@ -208,11 +227,37 @@ impl Default for Jobs {
     }
 }
 
+impl Default for Webhook {
+    fn default() -> Self {
+        Self {
+            secrets: Vec::new(),
+            private: false,
+            timeout: Duration::from_secs(20),
+        }
+    }
+}
+
 impl Default for Shutdown {
     fn default() -> Self {
         Self {
             grace: Duration::from_secs(30),
         }
+    }
+}
+
+impl Limits {
+    /// How long a conversion may take for which so many seconds are asked for, or an error's sentence.
+    pub(crate) fn timeout_of(&self, seconds: Option<f64>) -> Result<Duration, String> {
+        let Some(seconds) = seconds else {
+            return Ok(self.timeout);
+        };
+        Duration::try_from_secs_f64(seconds)
+            .ok()
+            .filter(|timeout| !timeout.is_zero() && *timeout <= self.max_timeout)
+            .ok_or_else(|| {
+                let most = self.max_timeout.as_secs_f64();
+                format!("expected more than 0 and at most {most} seconds (`limits.max-timeout`), got {seconds}")
+            })
     }
 }
 
@@ -251,6 +296,7 @@ impl Config {
             ("limits.frame-pixels", limits.frame_pixels == 0),
             ("limits.operations", limits.operations == 0),
             ("limits.text", limits.text == 0),
+            ("webhook.timeout", self.webhook.timeout.is_zero()),
         ];
         if let Some((name, _)) = positive.into_iter().find(|(_, is_zero)| *is_zero) {
             return Err(ConfigError(format!("`{name}` must be more than 0, got 0")));
@@ -274,6 +320,12 @@ impl Config {
 /// Why the configuration can't be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError(String);
+
+impl ConfigError {
+    pub(crate) const fn new(sentence: String) -> Self {
+        Self(sentence)
+    }
+}
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -409,6 +461,11 @@ mod tests {
             [shutdown]
             grace = "250ms"
 
+            [webhook]
+            secrets = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]
+            private = true
+            timeout = "9s"
+
             [stores."s3://shop"]
             endpoint = "http://127.0.0.1:8333"
             allow_http = true
@@ -466,6 +523,11 @@ mod tests {
             shutdown: Shutdown {
                 grace: Duration::from_millis(250),
             },
+            webhook: Webhook {
+                secrets: vec!["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse().unwrap()],
+                private: true,
+                timeout: Duration::from_secs(9),
+            },
             stores: BTreeMap::from([(
                 "s3://shop".to_owned(),
                 BTreeMap::from([
@@ -501,6 +563,10 @@ mod tests {
                 &["integer `7`", "a time such as", "line 2"],
             ),
             ("cache-size = \"big\"", &["line 1"]),
+            (
+                "[webhook]\nsecrets = [\"whsec_x\"]",
+                &["24 to 64 random bytes as base64", "line 2"],
+            ),
             ("threads = \"many\"", &["line 1"]),
             ("listen = \"here\"", &["line 1"]),
             (

@@ -172,6 +172,12 @@ pub struct Settings {
     /// How long running actions may take to end at shutdown [default: 30s]
     #[arg(long, env = "IMAGO_SHUTDOWN_GRACE", value_name = "TIME", value_parser = humantime::parse_duration)]
     shutdown_grace: Option<Duration>,
+    /// Let webhooks go to private, loopback and link-local addresses [default: false]
+    #[arg(long, env = "IMAGO_WEBHOOK_PRIVATE", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    webhook_private: Option<bool>,
+    /// How long a receiver of webhooks may take to answer [default: 20s]
+    #[arg(long, env = "IMAGO_WEBHOOK_TIMEOUT", value_name = "TIME", value_parser = humantime::parse_duration)]
+    webhook_timeout: Option<Duration>,
 }
 
 impl Settings {
@@ -229,6 +235,16 @@ impl Settings {
         set(&mut config.jobs.keep, self.jobs_keep);
         set(&mut config.jobs.attempts, self.jobs_attempts);
         set(&mut config.shutdown.grace, self.shutdown_grace);
+        set(&mut config.webhook.private, self.webhook_private);
+        set(&mut config.webhook.timeout, self.webhook_timeout);
+        // No flag: every user of the machine can read a command line.
+        if let Some(secrets) = environment("IMAGO_WEBHOOK_SECRETS") {
+            config.webhook.secrets = secrets
+                .split_whitespace()
+                .map(str::parse)
+                .collect::<Result<_, _>>()
+                .map_err(|error| ConfigError::new(format!("`IMAGO_WEBHOOK_SECRETS`: {error}")))?;
+        }
         config.threads = self.threads.or(config.threads);
         if !self.file_root.is_empty() {
             config.file_root = self.file_root;
@@ -253,6 +269,8 @@ mod tests {
 
     use super::*;
 
+    const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
     fn settings(words: &[&str]) -> Settings {
         let words = std::iter::once("imago-server").chain(words.iter().copied());
         Cli::try_parse_from(words).unwrap().settings
@@ -273,6 +291,7 @@ mod tests {
         let some = |name: &str| match name {
             "IMAGO_FILE_ROOT" => Some("/one:/two:".to_owned()),
             "IMAGO_ALLOW" => Some("s3://one/ s3://two/".to_owned()),
+            "IMAGO_WEBHOOK_SECRETS" => Some(format!("{SECRET} {SECRET}")),
             _ => None,
         };
 
@@ -290,6 +309,14 @@ mod tests {
             [PathBuf::from("/one"), PathBuf::from("/two")]
         );
         assert_eq!(config.allow, ["s3://one/", "s3://two/"]);
+        assert_eq!(config.webhook.secrets.len(), 2);
+        let bad = |name: &str| (name == "IMAGO_WEBHOOK_SECRETS").then(|| "hush".to_owned());
+        let error = settings(&[]).into_config(bad).unwrap_err().to_string();
+        assert!(
+            error.starts_with("`IMAGO_WEBHOOK_SECRETS`: a webhook secret is"),
+            "{error}"
+        );
+        assert!(!error.contains("hush"), "{error}");
 
         let flags = [
             "--config",
@@ -326,7 +353,7 @@ mod tests {
                      --limits-header-timeout 7s --limits-body-timeout 8s --limits-memory 3GiB --limits-source 4MiB --limits-output 5MiB \
                      --limits-scratch 6MiB --limits-width 8 --limits-height 9 --limits-pixels 10 --limits-frames 11 \
                      --limits-frame-pixels 12 --limits-operations 13 --limits-nesting 14 --limits-text 15 --jobs-keep 9s --jobs-attempts 11 \
-                     --shutdown-grace 10s";
+                     --shutdown-grace 10s --webhook-private --webhook-timeout 11s";
         let words: Vec<_> = words.split_whitespace().collect();
         let config = settings(&words).into_config(|_| None).unwrap();
         let seconds = Duration::from_secs;
@@ -371,6 +398,8 @@ mod tests {
         expected.jobs.keep = seconds(9);
         expected.jobs.attempts = 11;
         expected.shutdown.grace = seconds(10);
+        expected.webhook.private = true;
+        expected.webhook.timeout = seconds(11);
         assert_eq!(config, expected);
         let off = settings(&["--http-private=false"])
             .into_config(|_| None)
@@ -441,6 +470,8 @@ mod tests {
             ("--limits-operations", config.limits.operations.to_string()),
             ("--limits-nesting", config.limits.nesting.to_string()),
             ("--limits-text", config.limits.text.to_string()),
+            ("--webhook-private", config.webhook.private.to_string()),
+            ("--webhook-timeout", time(config.webhook.timeout)),
             ("--http-private", config.http_private.to_string()),
             ("--ghostscript", config.ghostscript.to_string()),
             ("--sandbox", config.sandbox.to_string()),
