@@ -10,8 +10,10 @@ use futures_util::{Stream, StreamExt, stream};
 
 use crate::admission;
 use crate::engine::magick::runtime;
-use crate::engine::{Engine, Format, Identity, Input, Limits, colour, generator, ghostscript};
-use crate::error::{Error, ErrorKind, Result};
+use crate::engine::{
+    Engine, Format, Identity, Input, Limits, Progress, colour, generator, ghostscript,
+};
+use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::operation::{Pipeline, Step};
 use crate::pool::{Pool, Task};
 use crate::sandbox::{Fences, Sandbox, Workers};
@@ -30,6 +32,7 @@ pub struct Action {
     headers: Vec<(String, String)>,
     timeout: Option<Duration>,
     not_before: Option<Instant>,
+    progress: Option<Progress>,
 }
 
 impl Action {
@@ -82,6 +85,13 @@ impl Action {
     #[must_use]
     pub fn not_before(mut self, time: Instant) -> Self {
         self.not_before = Some(time);
+        self
+    }
+
+    /// Tells this how far the conversion is.
+    #[must_use]
+    pub fn progress(mut self, progress: Progress) -> Self {
+        self.progress = Some(progress);
         self
     }
 }
@@ -457,9 +467,9 @@ impl Converter {
     /// it fails, nothing is left at `outfile` that was not there before. A future that is dropped cancels the conversion.
     pub async fn convert(&self, action: &Action) -> Result<Outcome> {
         let plan = self.plan(action).map_err(|errors| {
-            errors.into_iter().next().unwrap_or_else(|| {
-                Error::new(ErrorKind::Internal, "a plan failed without a reason")
-            })
+            let first = errors.into_iter().next();
+            let none = || Error::new(ErrorKind::Internal, "a plan failed without a reason");
+            first.unwrap_or_else(none).during(Stage::Plan)
         })?;
         let not_before = action.not_before.unwrap_or_else(Instant::now);
         let mut timings = Timings::default();
@@ -467,7 +477,9 @@ impl Converter {
         let started = Instant::now();
         let origins = std::iter::once(&plan.source).chain(&plan.reads);
         let fetched = origins.map(|origin| self.fetch(origin, not_before));
-        let fetched = futures_util::future::try_join_all(fetched).await?;
+        let fetched = futures_util::future::try_join_all(fetched)
+            .await
+            .map_err(|error| error.during(Stage::Fetch))?;
         let cache = fetched
             .first()
             .map_or(CacheStatus::Uncached, |(_, cache)| *cache);
@@ -478,9 +490,12 @@ impl Converter {
             separate: plan.target.is_numbered(),
             ..self.task(inputs, plan.pipeline, plan.format.clone())
         };
-        let (converted, took) = self.0.pool.convert(plan.timeout, task).await;
-        let converted = converted
-            .map_err(|error| error.context(&format!("can't convert `{}`", plan.source)))?;
+        let progress = action.progress.clone();
+        let (converted, took) = self.0.pool.convert(plan.timeout, progress, task).await;
+        let converted = converted.map_err(|error| {
+            let doing = format!("can't convert `{}`", plan.source);
+            error.context(&doing).during(Stage::Convert)
+        })?;
         timings.convert = took;
 
         let started = Instant::now();
@@ -496,7 +511,8 @@ impl Converter {
                 .0
                 .stores
                 .put(&location, file.bytes, &plan.headers)
-                .await?;
+                .await
+                .map_err(|error| error.during(Stage::Store))?;
             e_tag = e_tag.or(stored.e_tag);
             files.push(url);
         }
@@ -559,7 +575,7 @@ impl Converter {
         }
         let timeout = self.0.limits.timeout;
         let task = self.task(inputs, pipeline.clone(), format.clone());
-        let (converted, _) = self.0.pool.convert(timeout, task).await;
+        let (converted, _) = self.0.pool.convert(timeout, None, task).await;
         let converted = converted.map_err(|error| error.context("can't convert the image"))?;
         let frames = converted.frames;
         match <[_; 1]>::try_from(converted.files) {

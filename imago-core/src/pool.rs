@@ -10,7 +10,9 @@ use bytes::Bytes;
 use crate::admission::{Budget, Grant};
 use crate::engine::ghostscript::Ghostscript;
 use crate::engine::price::{self, Header, Price};
-use crate::engine::{Conversion, Converted, Format, Identity, Input, Limits, Stop, ghostscript};
+use crate::engine::{
+    Conversion, Converted, Format, Identity, Input, Limits, Progress, Stop, ghostscript,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::operation::Pipeline;
 use crate::sandbox::{Fences, Workers, human_bytes};
@@ -111,25 +113,32 @@ impl Pool {
         self.spawn(move || room.workers.fences()).await
     }
 
-    /// Converts, and says how long it took, without the waits.
+    /// Converts, tells how far it is, and says how long it took, without the waits.
     pub(crate) async fn convert(
         &self,
         timeout: Duration,
+        progress: Option<Progress>,
         task: Task,
     ) -> (Result<Converted>, Duration) {
-        self.run(timeout, task).await
+        self.run(timeout, progress, task).await
     }
 
     /// Says what an image is.
     pub(crate) async fn identify(&self, timeout: Duration, image: Input) -> Result<Identity> {
-        self.run(timeout, [image]).await.0
+        self.run(timeout, None, [image]).await.0
     }
 
-    async fn run<W: Work>(&self, timeout: Duration, mut work: W) -> (Result<W::Output>, Duration) {
+    async fn run<W: Work>(
+        &self,
+        timeout: Duration,
+        progress: Option<Progress>,
+        mut work: W,
+    ) -> (Result<W::Output>, Duration) {
         let mut gone = Duration::ZERO;
         let mut grant = None;
         loop {
-            let stop = Arc::new(Stop::after(timeout).gone(gone));
+            let stop = Stop::after(timeout).gone(gone);
+            let stop = Arc::new(stop.telling(progress.clone()));
             let _canceled = CancelOnDrop(Arc::clone(&stop));
             let mut door = Door {
                 room: Arc::clone(&self.room),

@@ -22,7 +22,7 @@ const MINUTE: u64 = 60;
 pub struct Config {
     /// The address to listen on; port 0 takes a free one. Default `127.0.0.1:8080`.
     pub listen: SocketAddr,
-    /// The folder for what the server keeps: the cache of sources. Default `./imago-data`.
+    /// The folder for what the server keeps: its jobs, and the cache of sources. Default `./imago-data`.
     pub data: PathBuf,
     /// Folders whose files `file://` URLs may name. None by default: then `file://` is off.
     pub file_root: Vec<PathBuf>,
@@ -125,6 +125,8 @@ pub struct Jobs {
     /// How long a finished job can be asked about. Default 7 days.
     #[serde(deserialize_with = "duration")]
     pub keep: Duration,
+    /// How often an action is tried whose failure may pass, or whose process crashes. Default 3.
+    pub attempts: u32,
 }
 
 /// How the server ends.
@@ -201,6 +203,7 @@ impl Default for Jobs {
     fn default() -> Self {
         Self {
             keep: Duration::from_secs(7 * 24 * 60 * MINUTE),
+            attempts: 3,
         }
     }
 }
@@ -233,6 +236,7 @@ impl Config {
             ("limits.image", limits.image == ByteSize(0)),
             ("limits.queue", limits.queue == 0),
             ("limits.connections", limits.connections == 0),
+            ("jobs.attempts", self.jobs.attempts == 0),
             ("limits.timeout", limits.timeout.is_zero()),
             ("limits.header-timeout", limits.header_timeout.is_zero()),
             ("limits.body-timeout", limits.body_timeout.is_zero()),
@@ -400,6 +404,7 @@ mod tests {
 
             [jobs]
             keep = "1day"
+            attempts = 4
 
             [shutdown]
             grace = "250ms"
@@ -456,6 +461,7 @@ mod tests {
             },
             jobs: Jobs {
                 keep: Duration::from_secs(86_400),
+                attempts: 4,
             },
             shutdown: Shutdown {
                 grace: Duration::from_millis(250),

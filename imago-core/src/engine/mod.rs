@@ -11,8 +11,8 @@ mod native;
 pub(crate) mod price;
 mod svg;
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -244,6 +244,10 @@ pub(crate) struct Stop {
     /// When the conversion was taken up: the wait for a thread is not counted.
     started: OnceLock<Instant>,
     signals: Flags,
+    progress: Option<Progress>,
+    /// Which step runs, and how many there are.
+    step: AtomicU32,
+    steps: AtomicU32,
 }
 
 /// What is said to a running conversion from outside its thread.
@@ -254,6 +258,19 @@ pub(crate) struct Stop {
 pub(crate) struct Signals {
     /// Not zero once it is canceled.
     pub(crate) canceled: AtomicU32,
+    /// How far it is, in thousandths: what the conversion says to the outside.
+    pub(crate) done: AtomicU32,
+}
+
+/// How far a conversion is, for whoever waits for it. Clones tell of the same.
+#[derive(Debug, Clone, Default)]
+pub struct Progress(Arc<AtomicU32>);
+
+impl Progress {
+    /// From 0 to 1. It only grows, and is an estimate: steps of a pipeline count alike, however long each takes.
+    pub fn fraction(&self) -> f64 {
+        f64::from(self.0.load(Ordering::Relaxed)) / 1000.0
+    }
 }
 
 #[derive(Debug)]
@@ -272,7 +289,11 @@ impl Stop {
             started: OnceLock::new(),
             signals: Flags::Own(Signals {
                 canceled: AtomicU32::new(0),
+                done: AtomicU32::new(0),
             }),
+            progress: None,
+            step: AtomicU32::new(0),
+            steps: AtomicU32::new(1),
         }
     }
 
@@ -290,7 +311,42 @@ impl Stop {
             gone: Duration::ZERO,
             started: OnceLock::new(),
             signals: Flags::Shared(signals),
+            progress: None,
+            step: AtomicU32::new(0),
+            steps: AtomicU32::new(1),
         }
+    }
+
+    /// Tells this how far the conversion is.
+    pub(crate) fn telling(mut self, progress: Option<Progress>) -> Self {
+        self.progress = progress;
+        self
+    }
+
+    /// Notes which step is next to run, of how many.
+    pub(crate) fn on_step(&self, step: usize, of: usize) {
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        self.step.store(number(step), Ordering::Relaxed);
+        self.steps.store(number(of).max(1), Ordering::Relaxed);
+        self.on_part(0, 1);
+    }
+
+    /// Notes how much of the present step is done.
+    pub(crate) fn on_part(&self, part: u64, of: u64) {
+        let part = part.min(of).saturating_mul(1000) / of.max(1);
+        let step = u64::from(self.step.load(Ordering::Relaxed));
+        let done = (step * 1000 + part) / u64::from(self.steps.load(Ordering::Relaxed));
+        // The last thousandth is the end's.
+        self.report(u32::try_from(done).unwrap_or(u32::MAX).min(999));
+    }
+
+    /// Tells how far the conversion is, in thousandths. A step may have parts that each begin anew; it still only grows.
+    pub(crate) fn report(&self, thousandths: u32) {
+        let done = match &self.progress {
+            Some(Progress(done)) => done,
+            None => &self.signals().done,
+        };
+        done.fetch_max(thousandths.min(1000), Ordering::Relaxed);
     }
 
     fn signals(&self) -> &Signals {
@@ -338,18 +394,22 @@ impl Stop {
 
     /// An error when it is time.
     pub(crate) fn check(&self) -> Result<()> {
-        if self.is_canceled() {
-            Err(Error::new(ErrorKind::Canceled, "it was canceled"))
-        } else if self.is_late() {
-            Err(Error::new(
-                ErrorKind::Timeout,
-                format!(
-                    "it took longer than {} s; `timeout` sets how long it may take",
-                    self.timeout.as_secs_f64()
-                ),
-            ))
+        if self.is_due() {
+            Err(self.error())
         } else {
             Ok(())
         }
+    }
+
+    /// The error of a conversion that stopped because it was to.
+    pub(crate) fn error(&self) -> Error {
+        if self.is_canceled() {
+            return Error::new(ErrorKind::Canceled, "it was canceled");
+        }
+        let message = format!(
+            "it took longer than {} s; `timeout` sets how long it may take",
+            self.timeout.as_secs_f64()
+        );
+        Error::new(ErrorKind::Timeout, message)
     }
 }

@@ -24,6 +24,8 @@ mod death;
 #[cfg(feature = "fault-injection")]
 mod fault;
 mod frame;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 #[expect(unsafe_code, reason = "memory is shared with another process")]
 mod mailbox;
 mod message;

@@ -196,6 +196,7 @@ impl Worker {
     ) -> Result<Option<T>> {
         let body = message::encode(request.body)?;
         self.signals.get().canceled.store(0, Ordering::Relaxed);
+        self.signals.get().done.store(0, Ordering::Relaxed);
         let mut parts = vec![body.as_slice()];
         parts.extend(request.bytes.iter().map(|bytes| &bytes[..]));
         let frame = self.put(request.kind, &parts)?;
@@ -230,7 +231,7 @@ impl Worker {
         }
         let answer = match frame.kind {
             Kind::Failed => match self.body::<Failure>(frame) {
-                Ok(failure) => Ok(Err(failure.into())),
+                Ok(failure) => Ok(Err(reason(failure.into(), stop))),
                 Err(error) => Err(error),
             },
             kind if kind == request.expected => answer(self, frame).map(Ok),
@@ -332,6 +333,7 @@ impl Worker {
                     Err(frame::NoFrame(why)) => Err(self.end(nonsense(why), limits, stop)),
                 };
             }
+            stop.report(self.signals.get().done.load(Ordering::Relaxed));
             if stop.is_due() {
                 self.signals.get().canceled.store(1, Ordering::Relaxed);
                 let told = *told.get_or_insert_with(Instant::now);
@@ -518,6 +520,14 @@ impl Drop for Worker {
         }
         // What can't be removed now is by the next process.
         drop(std::fs::remove_dir_all(&self.scratch));
+    }
+}
+
+/// Why a child failed. That it was told to stop is all that it may know; why, is known here.
+fn reason(failure: Error, stop: &Stop) -> Error {
+    match (failure.kind(), stop.check()) {
+        (ErrorKind::Canceled, Err(why)) => why,
+        _ => failure,
     }
 }
 

@@ -166,6 +166,9 @@ pub struct Settings {
     /// How long a finished job can be asked about [default: 7days]
     #[arg(long, env = "IMAGO_JOBS_KEEP", value_name = "TIME", value_parser = humantime::parse_duration)]
     jobs_keep: Option<Duration>,
+    /// How often an action is tried whose failure may pass, or whose process crashes [default: 3]
+    #[arg(long, env = "IMAGO_JOBS_ATTEMPTS", value_name = "N")]
+    jobs_attempts: Option<u32>,
     /// How long running actions may take to end at shutdown [default: 30s]
     #[arg(long, env = "IMAGO_SHUTDOWN_GRACE", value_name = "TIME", value_parser = humantime::parse_duration)]
     shutdown_grace: Option<Duration>,
@@ -224,6 +227,7 @@ impl Settings {
         set(&mut config.limits.nesting, self.limits_nesting);
         set(&mut config.limits.text, self.limits_text);
         set(&mut config.jobs.keep, self.jobs_keep);
+        set(&mut config.jobs.attempts, self.jobs_attempts);
         set(&mut config.shutdown.grace, self.shutdown_grace);
         config.threads = self.threads.or(config.threads);
         if !self.file_root.is_empty() {
@@ -321,7 +325,8 @@ mod tests {
                      --limits-image 3KB --limits-queue 3 --limits-connections 4 --limits-timeout 5s --limits-max-timeout 6s \
                      --limits-header-timeout 7s --limits-body-timeout 8s --limits-memory 3GiB --limits-source 4MiB --limits-output 5MiB \
                      --limits-scratch 6MiB --limits-width 8 --limits-height 9 --limits-pixels 10 --limits-frames 11 \
-                     --limits-frame-pixels 12 --limits-operations 13 --limits-nesting 14 --limits-text 15 --jobs-keep 9s --shutdown-grace 10s";
+                     --limits-frame-pixels 12 --limits-operations 13 --limits-nesting 14 --limits-text 15 --jobs-keep 9s --jobs-attempts 11 \
+                     --shutdown-grace 10s";
         let words: Vec<_> = words.split_whitespace().collect();
         let config = settings(&words).into_config(|_| None).unwrap();
         let seconds = Duration::from_secs;
@@ -364,6 +369,7 @@ mod tests {
             text: 15,
         };
         expected.jobs.keep = seconds(9);
+        expected.jobs.attempts = 11;
         expected.shutdown.grace = seconds(10);
         assert_eq!(config, expected);
         let off = settings(&["--http-private=false"])
@@ -410,6 +416,7 @@ mod tests {
             ),
             ("--limits-body-timeout", time(config.limits.body_timeout)),
             ("--jobs-keep", time(config.jobs.keep)),
+            ("--jobs-attempts", config.jobs.attempts.to_string()),
             ("--shutdown-grace", time(config.shutdown.grace)),
             (
                 "--limits-source",

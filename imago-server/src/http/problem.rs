@@ -2,17 +2,16 @@
 //!
 //! [RFC 9457]: https://www.rfc-editor.org/rfc/rfc9457
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
-use hyper::{Response, StatusCode};
+use hyper::StatusCode;
+use hyper::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER};
 use imago_core::ErrorKind;
 use serde::Serialize;
 
+use super::{Answer, whole};
 use crate::store::StoreError;
 
 /// How many single errors an answer lists at most. Who sent 1000 bad actions has enough to do with the first of them.
-const MOST_ERRORS: usize = 100;
+pub(crate) const MOST_ERRORS: usize = 100;
 
 /// Seconds after which a full queue or an unreachable store is worth another try.
 const RETRY_AFTER_SECONDS: u64 = 5;
@@ -95,6 +94,9 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let status = match &error {
             StoreError::QueueFull { .. } => StatusCode::TOO_MANY_REQUESTS,
+            StoreError::KeyReused => {
+                return Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string());
+            }
             StoreError::Unavailable(source) => {
                 log::error!("error.source":% = source; "{error}");
                 StatusCode::SERVICE_UNAVAILABLE
@@ -104,7 +106,15 @@ impl From<StoreError> for Problem {
     }
 }
 
-impl From<Problem> for Response<Full<Bytes>> {
+impl Problem {
+    /// Says when to come back.
+    pub(crate) fn retry_after(mut self, seconds: u64) -> Self {
+        self.headers.retain(|(name, _)| name != RETRY_AFTER);
+        self.with_header(RETRY_AFTER, seconds.max(1).into())
+    }
+}
+
+impl From<Problem> for Answer {
     fn from(problem: Problem) -> Self {
         #[derive(Serialize)]
         struct Document<'a> {
@@ -125,14 +135,8 @@ impl From<Problem> for Response<Full<Bytes>> {
             errors: &problem.errors,
         };
         let body = serde_json::to_vec(&document).expect("strings and numbers are always JSON");
-        let mut response = Self::new(Full::from(body));
-        *response.status_mut() = problem.status;
-        let headers = response.headers_mut();
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
-        headers.extend(
+        let mut response = whole(problem.status, "application/problem+json", body.into());
+        response.headers_mut().extend(
             problem
                 .headers
                 .into_iter()
@@ -170,7 +174,7 @@ mod tests {
     use super::*;
 
     async fn text(problem: Problem) -> String {
-        let response = Response::from(problem);
+        let response = Answer::from(problem);
         let body = response.into_body().collect().await.unwrap().to_bytes();
         String::from_utf8(body.to_vec()).unwrap()
     }

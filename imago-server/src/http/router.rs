@@ -10,6 +10,10 @@ pub(super) enum Resource {
     Work,
     /// `/api/v1/work/{id}`
     Job,
+    /// `/api/v1/work/{id}/events`
+    Events,
+    /// `/api/v1/work/{id}/retry`
+    Retry,
     /// `/api/v1/identify`
     Identify,
     /// `/api/v1/formats`
@@ -26,8 +30,10 @@ impl Resource {
     /// The methods that the resource has, as `Allow` lists them.
     pub(super) const fn allow(self) -> &'static str {
         match self {
-            Self::Work | Self::Identify => "POST",
-            Self::Formats | Self::Job | Self::Operations | Self::Health | Self::Ready => {
+            Self::Work => "GET, HEAD, POST",
+            Self::Job => "GET, HEAD, DELETE",
+            Self::Retry | Self::Identify => "POST",
+            Self::Events | Self::Formats | Self::Operations | Self::Health | Self::Ready => {
                 "GET, HEAD"
             }
         }
@@ -51,6 +57,8 @@ impl Routes {
         for (path, resource) in [
             ("/api/v1/work", Resource::Work),
             ("/api/v1/work/{id}", Resource::Job),
+            ("/api/v1/work/{id}/events", Resource::Events),
+            ("/api/v1/work/{id}/retry", Resource::Retry),
             ("/api/v1/identify", Resource::Identify),
             ("/api/v1/formats", Resource::Formats),
             ("/api/v1/operations", Resource::Operations),
@@ -67,13 +75,12 @@ impl Routes {
     /// The resource that the path names, and the `{id}` in it.
     pub(super) fn find<'p>(&self, path: &'p str) -> Option<(Resource, &'p str)> {
         let found = self.0.at(path).ok()?;
-        // The parameter borrows from the path, by way of its place in it.
-        let id = found.params.get("id").map_or("", |id| {
-            path.rsplit('/')
-                .next()
-                .filter(|last| *last == id)
-                .unwrap_or_default()
-        });
+        // The parameter borrows from the router too; it is the segment of the path at its place.
+        let id = found
+            .params
+            .get("id")
+            .and_then(|id| path.split('/').find(|segment| *segment == id));
+        let id = id.unwrap_or_default();
         Some((*found.value, id))
     }
 }
@@ -95,7 +102,9 @@ mod tests {
             ("/readyz", Some((Resource::Ready, ""))),
             ("/api/v1/work/", None),
             ("/api/v1/work/abc/", None),
-            ("/api/v1/work/abc/events", None),
+            ("/api/v1/work/abc/events", Some((Resource::Events, "abc"))),
+            ("/api/v1/work/work/retry", Some((Resource::Retry, "work"))),
+            ("/api/v1/work/abc/other", None),
             ("/api/v1", None),
             ("/API/v1/work", None),
             ("//api/v1/work", None),
@@ -111,10 +120,13 @@ mod tests {
     fn methods() {
         for (resource, method, expected) in [
             (Resource::Work, "POST", true),
-            (Resource::Work, "GET", false),
+            (Resource::Work, "GET", true),
+            (Resource::Work, "DELETE", false),
+            (Resource::Retry, "POST", true),
+            (Resource::Events, "GET", true),
             (Resource::Job, "GET", true),
             (Resource::Job, "HEAD", true),
-            (Resource::Job, "DELETE", false),
+            (Resource::Job, "DELETE", true),
             (Resource::Identify, "POST", true),
             (Resource::Formats, "GET", true),
             (Resource::Health, "HEAD", true),

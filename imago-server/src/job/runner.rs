@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use imago_core::{Converter, Error, Identity};
+use imago_core::{Converter, Error, Identity, Progress};
 use serde::Serialize;
 
 use super::{ActionResult, ActionSpec, Milliseconds, Success};
@@ -18,14 +18,23 @@ pub trait Runner: Send + Sync + 'static {
     /// is wrong with it. It does no I/O, but is work for a processor: not for an async thread.
     fn plan(&self, action: &ActionSpec) -> Result<Planned, Vec<Error>>;
 
-    /// Fetches, converts, stores. The source is seen as it was at `accepted` or later.
-    async fn run(&self, action: &ActionSpec, accepted: Instant) -> Result<Success, Error>;
+    /// Fetches, converts, stores. The source is seen as it was at `accepted` or later. A future that is dropped ends the
+    /// conversion.
+    async fn run(
+        &self,
+        action: &ActionSpec,
+        accepted: Instant,
+        progress: &Progress,
+    ) -> Result<Success, Error>;
 
     /// Says what an image is.
     async fn identify(&self, image: Bytes) -> Result<Identity, Error>;
 
     /// How many conversions can run at the same time.
     fn threads(&self) -> usize;
+
+    /// Whether a conversion that crashes leaves the server alone.
+    fn is_isolated(&self) -> bool;
 }
 
 /// What an action would do.
@@ -50,8 +59,15 @@ impl Runner for Converter {
         })
     }
 
-    async fn run(&self, action: &ActionSpec, accepted: Instant) -> Result<Success, Error> {
-        let action = imago_core::Action::from(action).not_before(accepted);
+    async fn run(
+        &self,
+        action: &ActionSpec,
+        accepted: Instant,
+        progress: &Progress,
+    ) -> Result<Success, Error> {
+        let action = imago_core::Action::from(action)
+            .not_before(accepted)
+            .progress(progress.clone());
         let outcome = self.convert(&action).await?;
         Ok(Success {
             result: ActionResult {
@@ -82,6 +98,10 @@ impl Runner for Converter {
 
     fn threads(&self) -> usize {
         Self::threads(self)
+    }
+
+    fn is_isolated(&self) -> bool {
+        self.fences().processes
     }
 }
 

@@ -9,6 +9,7 @@ mod end_to_end;
 mod follow;
 mod identify;
 mod jobs;
+mod manage;
 mod process;
 mod program;
 mod protocol;

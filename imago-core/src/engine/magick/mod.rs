@@ -42,6 +42,7 @@ pub(crate) fn convert(conversion: &Conversion<'_>) -> Result<Converted> {
     let mut inputs = conversion.inputs.iter();
     let mut steps = conversion.steps;
 
+    conversion.stop.on_step(0, steps.len() + 2);
     let source = inputs.next().ok_or_else(|| missing_input("the source"))?;
     let source = Source::of(source)?;
     if source.is_drawn() {
@@ -61,9 +62,13 @@ pub(crate) fn convert(conversion: &Conversion<'_>) -> Result<Converted> {
         apply(&mut wand, &Step::new("-coalesce", &[]), &mut output)?;
         output.remark("the frames were completed before the first operation, as by `-coalesce`");
     }
-    for step in steps {
+    // To read and to write are steps too.
+    let all = steps.len() + 2;
+    for (index, step) in steps.iter().enumerate() {
+        conversion.stop.on_step(index + 1, all);
         run(&mut wand, step, &mut inputs, conversion, &mut output)?;
     }
+    conversion.stop.on_step(all - 1, all);
     if animated && animation::wants_optimise(conversion.format.name()) {
         apply(&mut wand, &Step::new("-layers", &["Optimize"]), &mut output)?;
         output.remark("the frames were reduced at the end, as by `-layers Optimize`");
