@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::admission::{Budget, Grant};
+use crate::engine::ghostscript::Ghostscript;
 use crate::engine::price::{self, Header, Price};
 use crate::engine::{
     Conversion, Converted, Format, Identity, Input, Limits, Progress, Stop, ghostscript,
@@ -29,7 +30,7 @@ struct Room {
     budget: Arc<Budget>,
     limits: Limits,
     /// Ghostscript, if it may be run.
-    ghostscript: Option<PathBuf>,
+    ghostscript: Option<Ghostscript>,
 }
 
 /// A conversion that owns what it works on.
@@ -86,6 +87,10 @@ impl Pool {
         limits: Limits,
         ghostscript: Option<PathBuf>,
     ) -> Self {
+        let ghostscript = ghostscript.map(|program| Ghostscript {
+            program,
+            confined: workers.are_processes(),
+        });
         let room = Room {
             workers,
             budget: Budget::new(limits.memory),
