@@ -21,8 +21,6 @@ pub(crate) struct Task {
     pub(crate) finish: bool,
     /// Keep all frames.
     pub(crate) animated: bool,
-    /// May the decoder shrink: for peers that do not by themselves.
-    pub(crate) fast: bool,
 }
 
 /// A size that the source is made to fit, and a format.
@@ -68,22 +66,32 @@ impl Task {
 
     /// The operations in Imago's language, which is ImageMagick's.
     pub(crate) fn operations(&self, output: &Output) -> Vec<String> {
-        let height = output.height.map(|height| height.to_string());
-        let mut operations = vec![format!(
-            "resize {}x{}",
-            output.width,
-            height.unwrap_or_default()
-        )];
-        if self.finish {
-            operations.push("unsharp 0x0.75+0.75+0.008".to_owned());
-            operations.push("gravity south".to_owned());
-            operations.push("pointsize 32".to_owned());
-            operations.push("fill white".to_owned());
-            operations.push("annotate +0+20 Imago".to_owned());
-        }
-        operations.extend(output.quality.map(|quality| format!("quality {quality}")));
-        operations
+        operations((output.width, output.height), output.quality, self.finish)
     }
+}
+
+/// Those that fit a picture into a size, and perhaps finish it.
+pub(crate) fn operations(
+    (width, height): (u32, Option<u32>),
+    quality: Option<u32>,
+    finish: bool,
+) -> Vec<String> {
+    let height = height.map(|height| height.to_string()).unwrap_or_default();
+    let mut operations = vec![format!("resize {width}x{height}")];
+    if finish {
+        operations.extend(
+            [
+                "unsharp 0x0.75+0.75+0.008",
+                "gravity south",
+                "pointsize 32",
+                "fill white",
+                "annotate +0+20 Imago",
+            ]
+            .map(str::to_owned),
+        );
+    }
+    operations.extend(quality.map(|quality| format!("quality {quality}")));
+    operations
 }
 
 /// All tasks, with their sources made in `folder`; only the first two, and small, for a smoke run.
@@ -103,7 +111,6 @@ pub(crate) fn all(folder: &Path, smoke: bool) -> Vec<Task> {
         outputs,
         finish: false,
         animated: false,
-        fast: false,
     };
     let large = photo(2725, 2225, "jpeg");
     let one = |width, height, format| vec![Output::new(width, height, format)];
