@@ -233,15 +233,37 @@ fn worst(task: &Task, reference: &Path, keep: &Path) -> Result<Option<f64>, Stri
 
 /// By `magick compare`; infinite where there is no difference.
 fn psnr(one: &Path, other: &Path) -> Result<f64, String> {
+    let (expected, size) = (size(one)?, size(other)?);
+    // Which `compare` would make up for.
+    if size != expected {
+        return Err(format!(
+            "its picture is {size:?} pixels and that of `magick` {expected:?}"
+        ));
+    }
     let output = images::command()
         .args(["compare", "-metric", "PSNR"])
         .args([one, other])
         .arg("null:")
         .output()
         .map_err(|error| error.to_string())?;
+    if output.status.success() {
+        return Ok(f64::INFINITY);
+    }
     let text = String::from_utf8_lossy(&output.stderr);
     let number = text.split_whitespace().next().unwrap_or_default();
     number
         .parse()
         .map_err(|_| format!("its picture can't be compared with that of `magick`: {text}"))
+}
+
+/// Width and height of a PNG file, which have their fixed place in it.
+fn size(file: &Path) -> Result<(u32, u32), String> {
+    let bytes = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let number = |start: usize| {
+        let bytes = bytes.get(start..start + 4)?.try_into().ok()?;
+        Some(u32::from_be_bytes(bytes))
+    };
+    number(16)
+        .zip(number(20))
+        .ok_or_else(|| format!("`{}` is no PNG file", file.display()))
 }
