@@ -37,21 +37,30 @@ fn parse(criterion: &mut Criterion) {
 
 fn resize(criterion: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime starts");
-    let converter = runtime
-        .block_on(Converter::builder().threads(1).build())
-        .expect("a converter starts");
+    let converter = |native| {
+        let builder = Converter::builder().threads(1).native(native);
+        runtime
+            .block_on(builder.build())
+            .expect("a converter starts")
+    };
+    let converters = [
+        ("imago", converter(true)),
+        ("imago, wand only", converter(false)),
+    ];
     let pipeline: Pipeline = CHAIN.parse().expect("the chain is right");
     for (name, format) in [("jpeg", Format::Jpeg), ("png", Format::Png)] {
         let mut group = criterion.benchmark_group(format!("resize {name}"));
         group.sample_size(10);
         let source = images::make(name, WIDTH, HEIGHT);
-        group.bench_function("imago", |bencher| {
-            bencher.iter(|| {
-                runtime
-                    .block_on(converter.convert_bytes(&source, &pipeline, format.clone()))
-                    .expect("the conversion succeeds")
+        for (name, converter) in &converters {
+            group.bench_function(*name, |bencher| {
+                bencher.iter(|| {
+                    runtime
+                        .block_on(converter.convert_bytes(&source, &pipeline, format.clone()))
+                        .expect("the conversion succeeds")
+                });
             });
-        });
+        }
         let folder = tempfile::tempdir().expect("a folder");
         let (infile, outfile) = (
             folder.path().join("in").with_extension(name),

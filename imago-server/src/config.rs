@@ -15,6 +15,10 @@ const MINUTE: u64 = 60;
 /// All settings, each with its default. A configuration file has this shape, in TOML.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch that can be set by itself"
+)]
 pub struct Config {
     /// The address to listen on; port 0 takes a free one. Default `127.0.0.1:8080`.
     pub listen: SocketAddr,
@@ -32,6 +36,10 @@ pub struct Config {
     pub http_private: bool,
     /// Whether PDF, PostScript and EPS are read, which runs Ghostscript. Default no.
     pub ghostscript: bool,
+    /// Whether conversions run in confined processes. Default yes.
+    pub sandbox: bool,
+    /// Whether the server refuses to run where the kernel lacks a part of what confines them. Default no.
+    pub require_sandbox: bool,
     /// What is done of itself where a chain of operations leaves it open.
     pub defaults: Defaults,
     /// What a request may ask for, and how long it may take.
@@ -115,6 +123,8 @@ impl Default for Config {
             allow: Vec::new(),
             http_private: false,
             ghostscript: false,
+            sandbox: true,
+            require_sandbox: false,
             defaults: Defaults::default(),
             limits: Limits::default(),
             jobs: Jobs::default(),
@@ -200,6 +210,11 @@ impl Config {
                 humantime::format_duration(limits.timeout),
                 humantime::format_duration(limits.max_timeout),
             )));
+        }
+        if self.require_sandbox && !self.sandbox {
+            return Err(ConfigError(
+                "`require-sandbox` and `sandbox = false` can't both be".to_owned(),
+            ));
         }
         Ok(())
     }
@@ -304,6 +319,8 @@ mod tests {
             allow = ["s3://shop/"]
             http-private = true
             ghostscript = true
+            sandbox = false
+            require-sandbox = true
 
             [defaults]
             animations = false
@@ -347,6 +364,8 @@ mod tests {
             allow: vec!["s3://shop/".to_owned()],
             http_private: true,
             ghostscript: true,
+            sandbox: false,
+            require_sandbox: true,
             defaults: Defaults {
                 animations: false,
                 cmyk: false,
@@ -438,7 +457,7 @@ mod tests {
     #[test]
     fn values_that_could_not_work_are_refused() {
         type Change = fn(&mut Config);
-        let cases: [(Change, &str); 5] = [
+        let cases: [(Change, &str); 6] = [
             (|c| c.threads = Some(0), "`threads`"),
             (|c| c.limits.actions = 0, "`limits.actions`"),
             (|c| c.limits.body = ByteSize(0), "`limits.body`"),
@@ -449,6 +468,10 @@ mod tests {
             (
                 |c| c.limits.timeout = Duration::from_secs(7200),
                 "`limits.max-timeout`, got 2h and 1h",
+            ),
+            (
+                |c| (c.sandbox, c.require_sandbox) = (false, true),
+                "`require-sandbox` and `sandbox = false`",
             ),
         ];
         for (change, expected) in cases {

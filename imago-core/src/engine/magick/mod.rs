@@ -9,11 +9,13 @@
 
 pub(crate) mod formats;
 mod identify;
+pub(crate) mod lane;
+pub(crate) mod libjpeg;
 mod named_file;
 pub(crate) mod options;
 mod policy;
 mod profile;
-mod runtime;
+pub(crate) mod runtime;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -23,12 +25,11 @@ mod wand;
 use magick_rust::bindings::ExceptionType;
 
 pub(crate) use identify::identify;
-pub(crate) use runtime::set_limits;
 use source::Source;
 use text::Output;
 use wand::{Complaint, Wand};
 
-use super::{Conversion, Converted, File, Input, animation};
+use super::{Conversion, Converted, Engine, File, Format, Input, animation};
 use crate::error::{Error, ErrorKind, Result};
 use crate::operation::Step;
 
@@ -40,7 +41,7 @@ pub(crate) fn convert(conversion: &Conversion<'_>) -> Result<Converted> {
     let mut steps = conversion.steps;
 
     let source = inputs.next().ok_or_else(|| missing_input("the source"))?;
-    let source = Source::of(source, conversion.ghostscript)?;
+    let source = Source::of(source)?;
     if source.is_drawn() {
         let settings = steps.iter().take_while(|step| step.is_setting()).count();
         let before;
@@ -70,6 +71,21 @@ pub(crate) fn convert(conversion: &Conversion<'_>) -> Result<Converted> {
     write(&mut wand, conversion, output)
 }
 
+/// Runs the steps that the fast lane leaves, on the image that it hands over, and writes the result.
+fn run_rest(
+    mut wand: Wand<'_>,
+    steps: &[Step],
+    conversion: &Conversion<'_>,
+    mut output: Output,
+) -> Result<Converted> {
+    let mut inputs = conversion.inputs[1..].iter();
+    for step in steps {
+        run(&mut wand, step, &mut inputs, conversion, &mut output)?;
+    }
+    apply(&mut wand, &Step::new("-noop", &[]), &mut output)?;
+    write(&mut wand, conversion, output)
+}
+
 /// Runs a step, with the next of the inputs if it wants one.
 fn run<'a>(
     wand: &mut Wand<'_>,
@@ -86,9 +102,7 @@ fn run<'a>(
         .ok_or_else(|| missing_input(&step.to_string()))?;
     let before = images(wand);
     let warning = match step.option {
-        "-read" => {
-            Source::of(input, conversion.ghostscript).and_then(|input| input.read_into(wand))
-        }
+        "-read" => Source::of(input).and_then(|input| input.read_into(wand)),
         _ => named_file::apply(wand, step, input),
     };
     let warning = warning.map_err(|error| error.context(&format!("`{step}` failed")))?;
@@ -139,22 +153,25 @@ fn write(
         })
     };
     conversion.stop.check()?;
-    written.map_err(|complaint| {
-        Error::new(
-            kind(&complaint, ErrorKind::OperationFailed),
-            format!(
-                "the result can't be written as {format}: {}",
-                complaint.text
-            ),
-        )
-    })?;
+    written.map_err(|complaint| write_error(format, &complaint))?;
     Ok(Converted {
         files,
         width: extent.width,
         height: extent.height,
         frames: extent.images,
         output: output.into_text(),
+        engine: Engine::Magick,
     })
+}
+
+fn write_error(format: &Format, complaint: &Complaint) -> Error {
+    Error::new(
+        kind(complaint, ErrorKind::OperationFailed),
+        format!(
+            "the result can't be written as {format}: {}",
+            complaint.text
+        ),
+    )
 }
 
 /// The converter hands over as many inputs as there are steps that want one.

@@ -35,7 +35,7 @@ fn run_until(source: &[u8], steps: &[Step], format: &Format, stop: &Stop) -> Res
         animations: true,
         cmyk: None,
         upright: false,
-        ghostscript: None,
+        native: false,
         stop,
     })
 }
@@ -152,7 +152,7 @@ fn a_conversion_that_takes_too_long_ends() {
 
 #[test]
 fn an_operation_that_wants_too_much_is_an_error() {
-    set_limits(&crate::Limits::default());
+    runtime::set_limits(&crate::Limits::default());
     for geometry in ["70000x10!", "60000x60000!"] {
         let steps = [Step::new("-resize", &[geometry])];
         let result = run(PICTURE, &steps, &Format::Png);

@@ -1,0 +1,411 @@
+//! The fast lane: pixels without ImageMagick, where its result is known to come out.
+//!
+//! The native engine decodes, resamples, moves pixels about and encodes. Everything else of an image stays with ImageMagick,
+//! in a [stand-in](StandIn) of one pixel. What the native engine is not sure of it leaves alone: from the start, or,
+//! when it has made a picture smaller, from there on.
+
+mod filter;
+mod jpeg;
+mod page;
+mod plan;
+mod raster;
+mod resample;
+mod turn;
+
+pub(crate) use filter::Filter;
+pub(crate) use page::Page;
+pub(crate) use raster::Raster;
+
+use super::magick::lane::{StandIn, fits};
+use super::magick::libjpeg::Reader;
+use super::{Conversion, Converted, Engine, Format, Input, colour};
+use crate::error::Result;
+use crate::operation::Step;
+use plan::{Part, Turn};
+use raster::{Lines, Rows, Sampled};
+use resample::To;
+
+/// Runs a conversion, if it is one for the fast lane.
+pub(super) fn convert(conversion: &Conversion<'_>) -> Result<Option<Converted>> {
+    if conversion.inputs.is_empty() || !is_worth_it(conversion) {
+        return Ok(None);
+    }
+    let Input::Object {
+        bytes,
+        name,
+        selector: None,
+        ..
+    } = &conversion.inputs[0]
+    else {
+        return Ok(None);
+    };
+    let Some(tiny) = jpeg::stand_in(bytes) else {
+        return Ok(None);
+    };
+    let Some(reader) = Reader::open(bytes, conversion.stop) else {
+        return Ok(None);
+    };
+    let size = reader.size();
+    if !fits(size) {
+        return Ok(None);
+    }
+    let Some(stand_in) = StandIn::read(conversion, &tiny, "JPEG", bytes, size, name) else {
+        return Ok(None);
+    };
+    let lane = Lane {
+        is_indexed: Reader::channels(&reader) == 1,
+        pixels: Pixels::Coded(reader),
+        turn: Turn::NONE,
+        resized: false,
+        is_damaged: false,
+        stand_in,
+        conversion,
+    };
+    lane.run()
+}
+
+/// Whether the native engine would take much of the work, from the steps alone.
+fn is_worth_it(conversion: &Conversion<'_>) -> bool {
+    let mut parts = conversion.steps.iter().map(Part::of);
+    let is_native = parts.all(|part| part != Part::Magick);
+    let parts = conversion.steps.iter().map(Part::of);
+    let shrinks = parts
+        .take_while(|part| *part != Part::Magick)
+        .any(|part| matches!(part, Part::Resize(_) | Part::Thumbnail(_)));
+    shrinks || (is_native && *conversion.format == Format::Jpeg)
+}
+
+/// A conversion under way.
+struct Lane<'a> {
+    pixels: Pixels<'a>,
+    /// How they are yet to be turned: what comes after is cheaper on a smaller picture.
+    turn: Turn,
+    /// Whether ImageMagick would have the image as indexes into a table of grays still, and resize it with another filter.
+    is_indexed: bool,
+    /// Whether the picture has been resized, and so is worth handing over.
+    resized: bool,
+    /// Whether the source turned out to be damaged, so that the whole conversion is ImageMagick's.
+    is_damaged: bool,
+    stand_in: StandIn<'a>,
+    conversion: &'a Conversion<'a>,
+}
+
+enum Pixels<'a> {
+    Coded(Reader<'a>),
+    Raster(Raster),
+}
+
+impl Lane<'_> {
+    fn run(mut self) -> Result<Option<Converted>> {
+        let conversion = self.conversion;
+        let facts = self.stand_in.facts()?;
+        if !facts.is_plain {
+            return Ok(None);
+        }
+        if conversion.upright
+            && colour::wants_upright(conversion.format.name(), conversion.steps)
+            && (2..=8).contains(&facts.orientation)
+        {
+            self.auto_orient()?;
+            self.stand_in.remark(
+                "the image was put upright before the first operation, as by `-auto-orient`",
+            );
+        }
+        let mut steps = conversion.steps;
+        while let Some((step, rest)) = steps.split_first() {
+            conversion.stop.check()?;
+            if self.step(step)?.is_none() {
+                break;
+            }
+            steps = rest;
+        }
+        if self.is_damaged || (!self.resized && !steps.is_empty()) {
+            return Ok(None);
+        }
+        if self.raster()?.is_none() {
+            return Ok(None);
+        }
+        let Pixels::Raster(raster) = self.pixels else {
+            return Ok(None);
+        };
+        if steps.is_empty() && *conversion.format == Format::Jpeg && !conversion.separate {
+            let is_gray = raster.gray || raster.channels == 1;
+            let (like, quality) = self.stand_in.encode(conversion.format, is_gray)?;
+            if let Some(bytes) = jpeg::encode(&like, quality, &raster) {
+                let converted = self.stand_in.encoded(bytes, &raster, Engine::Native);
+                return Ok(Some(converted));
+            }
+        }
+        if self.is_indexed {
+            return Ok(None);
+        }
+        self.stand_in.finish(&raster, steps, conversion).map(Some)
+    }
+
+    /// Runs a step. `None` for one that is ImageMagick's.
+    fn step(&mut self, step: &Step) -> Result<Option<()>> {
+        match Part::of(step) {
+            Part::Magick => return Ok(None),
+            Part::Apart => self.stand_in.apply(step)?,
+            Part::AutoOrient => self.auto_orient()?,
+            Part::Turn(turn) => {
+                let page = self.stand_in.page().turned(turn, self.size());
+                self.turn = self.turn.then(turn);
+                self.stand_in.set_page(page);
+            }
+            Part::Resize(geometry) | Part::Thumbnail(geometry) => {
+                let facts = self.stand_in.facts()?;
+                let size = self.stand_in.resized(geometry, self.size());
+                let (Some(size), Ok(filter)) = (size, facts.filter) else {
+                    return Ok(None);
+                };
+                return if matches!(Part::of(step), Part::Resize(_)) {
+                    self.resize(size, filter)
+                } else {
+                    self.thumbnail(size, filter)
+                };
+            }
+            Part::Crop(geometry) => return self.crop(geometry),
+            Part::Extent(geometry) => return self.extent(geometry),
+        }
+        Ok(Some(()))
+    }
+
+    /// The size of the picture, turned as it is to be.
+    fn size(&self) -> (usize, usize) {
+        let (width, height) = match &self.pixels {
+            Pixels::Coded(reader) => reader.size(),
+            Pixels::Raster(raster) => (raster.width, raster.height),
+        };
+        if self.turn.transposes() {
+            (height, width)
+        } else {
+            (width, height)
+        }
+    }
+
+    fn auto_orient(&mut self) -> Result<()> {
+        let turn = Turn::upright(self.stand_in.facts()?.orientation);
+        let page = self.stand_in.page().turned(turn, self.size());
+        self.turn = self.turn.then(turn);
+        self.stand_in.apply(&Step::new("-auto-orient", &[]))?;
+        self.stand_in.set_page(page);
+        Ok(())
+    }
+
+    fn resize(&mut self, size: (usize, usize), filter: Option<Filter>) -> Result<Option<()>> {
+        let from = self.size();
+        if !fits(size) {
+            return Ok(None);
+        }
+        if size == from && filter.is_none() {
+            return Ok(Some(()));
+        }
+        let enlarges = factor(from.0, size.0) * factor(from.1, size.1) > 1.0;
+        let filter = filter.unwrap_or(if self.is_indexed || enlarges {
+            Filter::Mitchell
+        } else {
+            Filter::Lanczos
+        });
+        let to = self.to(from, size, filter);
+        let stop = self.conversion.stop;
+        let page = self.stand_in.page().scaled(from, size);
+        self.stand_in.set_page(page);
+        self.replace(|pixels| match pixels {
+            Pixels::Coded(reader) => resample::resample(reader, &to, stop),
+            Pixels::Raster(raster) => resample::resample(&mut Lines::of(raster), &to, stop),
+        })
+    }
+
+    /// As ImageMagick makes thumbnails: large pictures lose pixels first, then there are means, and a filter at last.
+    fn thumbnail(&mut self, size: (usize, usize), filter: Option<Filter>) -> Result<Option<()>> {
+        let from = self.size();
+        if size != from {
+            let times = |times: usize| (times * size.0, times * size.1);
+            let shrinks = |times: usize| from.0 / size.0 > times && from.1 / size.1 > times;
+            if !fits(times(4)) {
+                return Ok(None);
+            }
+            let stop = self.conversion.stop;
+            let sampled = if shrinks(4) { times(4) } else { from };
+            let meant = if shrinks(2) { times(2) } else { sampled };
+            let mean = self.to(sampled, meant, Filter::Box);
+            let last = self.to(meant, size, filter.unwrap_or(Filter::LanczosSharp));
+            let columns = along(from.0, sampled.0);
+            let lines = along(from.1, sampled.1);
+            let (columns, lines) = self.turn.axes(columns, lines, from);
+            let done = self.replace(|pixels| {
+                let raster = match pixels {
+                    Pixels::Coded(reader) if shrinks(4) => {
+                        let mut rows = Sampled::new(reader, columns, lines);
+                        let raster = resample::resample(&mut rows, &mean, stop)?;
+                        rows.drain()?;
+                        raster
+                    }
+                    Pixels::Raster(raster) if shrinks(4) => {
+                        let mut rows = Lines::of(raster);
+                        let mut rows = Sampled::new(&mut rows, columns, lines);
+                        resample::resample(&mut rows, &mean, stop)?
+                    }
+                    Pixels::Coded(reader) if shrinks(2) => resample::resample(reader, &mean, stop)?,
+                    Pixels::Raster(raster) if shrinks(2) => {
+                        resample::resample(&mut Lines::of(raster), &mean, stop)?
+                    }
+                    Pixels::Coded(reader) => return resample::resample(reader, &last, stop),
+                    Pixels::Raster(raster) => {
+                        return resample::resample(&mut Lines::of(raster), &last, stop);
+                    }
+                };
+                resample::resample(&mut Lines::of(&raster), &last, stop)
+            })?;
+            if done.is_none() {
+                return Ok(None);
+            }
+        }
+        // The rest of it concerns properties and profiles.
+        let step = Step::new("-thumbnail", &["1x1!"]);
+        self.stand_in.apply(&step)?;
+        Ok(Some(()))
+    }
+
+    /// What to resample the pixels as they lie to, for a picture of one size that is to get another.
+    fn to(&self, from: (usize, usize), size: (usize, usize), filter: Filter) -> To {
+        let across_first = factor(from.0, size.0) > factor(from.1, size.1);
+        let transposes = self.turn.transposes();
+        let (width, height) = if transposes { (size.1, size.0) } else { size };
+        To {
+            width,
+            height,
+            filter,
+            across_first: across_first != transposes,
+        }
+    }
+
+    /// Makes other pixels of those that are there.
+    fn replace(
+        &mut self,
+        make: impl FnOnce(&mut Pixels<'_>) -> Result<Raster>,
+    ) -> Result<Option<()>> {
+        if let Pixels::Coded(reader) = &mut self.pixels {
+            self.is_damaged |= reader.start(8).is_none();
+            if self.is_damaged {
+                return Ok(None);
+            }
+        }
+        let result = make(&mut self.pixels);
+        self.conversion.stop.check()?;
+        let Ok(raster) = result else {
+            self.is_damaged = true;
+            return Ok(None);
+        };
+        let before = std::mem::replace(&mut self.pixels, Pixels::Raster(raster));
+        if let Pixels::Coded(reader) = before {
+            self.is_damaged |= !reader.finish();
+        }
+        self.is_indexed = false;
+        self.resized = true;
+        Ok((!self.is_damaged).then_some(()))
+    }
+
+    /// Sees to it that the pixels are decoded, and lie as the picture is to be seen.
+    fn raster(&mut self) -> Result<Option<&mut Raster>> {
+        if let Pixels::Coded(reader) = &self.pixels {
+            let (width, height) = reader.size();
+            let (was_indexed, was_resized) = (self.is_indexed, self.resized);
+            let channels = Reader::channels(reader);
+            let decoded = self.replace(|pixels| {
+                let mut raster = Raster::new(width, height, channels);
+                if let Pixels::Coded(reader) = pixels {
+                    Rows::read(reader, &mut raster.samples)?;
+                }
+                raster.look_for_colors();
+                Ok(raster)
+            })?;
+            (self.is_indexed, self.resized) = (was_indexed, was_resized);
+            if decoded.is_none() {
+                return Ok(None);
+            }
+        }
+        if let Pixels::Raster(raster) = &mut self.pixels {
+            let lies = std::mem::replace(raster, Raster::new(0, 0, 1));
+            *raster = turn::turn(lies, std::mem::replace(&mut self.turn, Turn::NONE));
+            return Ok(Some(raster));
+        }
+        Ok(None)
+    }
+
+    fn crop(&mut self, geometry: &str) -> Result<Option<()>> {
+        self.stand_in.facts()?;
+        let (width, height) = self.size();
+        let Some(region) = self.stand_in.gravitated(geometry, (width, height)) else {
+            return Ok(None);
+        };
+        let is_simple = region.is_placed && !region.is_special;
+        if !is_simple || !self.stand_in.page().is_covered((width, height)) {
+            return Ok(None);
+        }
+        let (Some((x, cut_width)), Some((y, cut_height))) = (
+            turn::inside(region.x, region.width, width),
+            turn::inside(region.y, region.height, height),
+        ) else {
+            return Ok(None);
+        };
+        let Some(raster) = self.raster()? else {
+            return Ok(None);
+        };
+        *raster = turn::cut(raster, x, y, cut_width, cut_height);
+        let offset = |at: usize| isize::try_from(at).unwrap_or(isize::MAX);
+        self.stand_in.set_page(Page {
+            x: offset(x),
+            y: offset(y),
+            ..Page::of((width, height))
+        });
+        Ok(Some(()))
+    }
+
+    fn extent(&mut self, geometry: &str) -> Result<Option<()>> {
+        let facts = self.stand_in.facts()?;
+        let region = self.stand_in.gravitated(geometry, self.size());
+        let (Some(region), Some(ground)) = (region, facts.background) else {
+            return Ok(None);
+        };
+        let size = (region.width, region.height);
+        let is_gray = ground[0] == ground[1] && ground[1] == ground[2];
+        let (from, page) = (self.size(), self.stand_in.page());
+        if !facts.composes_over || !fits(size) || !page.is_covered(from) {
+            return Ok(None);
+        }
+        let Some(raster) = self.raster()? else {
+            return Ok(None);
+        };
+        if raster.channels == 1 && !is_gray {
+            return Ok(None);
+        }
+        *raster = turn::place(raster, (-region.x, -region.y), size, ground);
+        self.stand_in.set_page(page.scaled(from, size));
+        self.is_indexed = false;
+        Ok(Some(()))
+    }
+}
+
+/// Which samples are taken when a side loses some: those in the middle of where they stand for others.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "sizes of images are far below 2^52, and positions are within the image"
+)]
+fn along(from: usize, to: usize) -> Vec<usize> {
+    const MIDDLE: f64 = 0.5 - 1.0e-12;
+    (0..to)
+        .map(|at| ((at as f64 + MIDDLE) * from as f64 / to as f64) as usize)
+        .collect()
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "sizes of images are far below 2^52"
+)]
+fn factor(from: usize, to: usize) -> f64 {
+    to as f64 * (1.0 / from as f64)
+}

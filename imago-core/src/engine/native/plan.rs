@@ -1,0 +1,212 @@
+//! Which steps the native engine does, and which leave the pixels alone.
+
+use crate::operation::Step;
+
+/// What a step means to the native engine.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Part<'a> {
+    /// It changes no pixel: settings, and what concerns profiles and properties. It runs on the stand-in.
+    Apart,
+    Resize(&'a str),
+    Thumbnail(&'a str),
+    Crop(&'a str),
+    Extent(&'a str),
+    AutoOrient,
+    Turn(Turn),
+    /// It is ImageMagick's, and so is everything behind it.
+    Magick,
+}
+
+/// One of the eight ways to turn and mirror a picture, as EXIF numbers them: what has to be done to see it upright.
+///
+/// Mirrored is mirrored left to right, and that before it is turned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Turn {
+    pub(super) mirrored: bool,
+    /// Quarters, clockwise.
+    pub(super) quarters: u8,
+}
+
+impl Turn {
+    pub(super) const NONE: Self = Self::new(false, 0);
+    const FLOP: Self = Self::new(true, 0);
+    const FLIP: Self = Self::new(true, 2);
+    const TRANSPOSE: Self = Self::new(true, 3);
+    pub(super) const TRANSVERSE: Self = Self::new(true, 1);
+
+    const fn new(mirrored: bool, quarters: u8) -> Self {
+        Self { mirrored, quarters }
+    }
+
+    /// What makes an image with this EXIF orientation upright.
+    pub(super) const fn upright(orientation: u32) -> Self {
+        match orientation {
+            2 => Self::FLOP,
+            3 => Self::new(false, 2),
+            4 => Self::FLIP,
+            5 => Self::TRANSPOSE,
+            6 => Self::new(false, 1),
+            7 => Self::TRANSVERSE,
+            8 => Self::new(false, 3),
+            _ => Self::NONE,
+        }
+    }
+
+    /// This, and then the other.
+    pub(super) const fn then(self, next: Self) -> Self {
+        // To mirror what is turned is to turn the other way what is mirrored.
+        let quarters = if next.mirrored {
+            4 - self.quarters
+        } else {
+            self.quarters
+        };
+        Self::new(
+            self.mirrored != next.mirrored,
+            (quarters + next.quarters) % 4,
+        )
+    }
+
+    /// Turns back positions along both sides of a turned picture of some size, to where the pixels lie: columns and lines,
+    /// ascending again.
+    pub(super) fn axes(
+        self,
+        columns: Vec<usize>,
+        lines: Vec<usize>,
+        (width, height): (usize, usize),
+    ) -> (Vec<usize>, Vec<usize>) {
+        let flipped = |positions: Vec<usize>, side: usize, flip: bool| -> Vec<usize> {
+            if flip {
+                positions
+                    .into_iter()
+                    .rev()
+                    .map(|at| side - 1 - at)
+                    .collect()
+            } else {
+                positions
+            }
+        };
+        let ((across, wide), (down, high)) = if self.transposes() {
+            ((lines, height), (columns, width))
+        } else {
+            ((columns, width), (lines, height))
+        };
+        let flips_across = matches!(self.quarters, 2 | 3) != self.mirrored;
+        let flips_down = matches!(self.quarters, 1 | 2);
+        (
+            flipped(across, wide, flips_across),
+            flipped(down, high, flips_down),
+        )
+    }
+
+    /// Whether width and height change places.
+    pub(super) const fn transposes(self) -> bool {
+        self.quarters % 2 == 1
+    }
+}
+
+/// Settings that neither the native operations nor the way from one to the next depend on, other than as the engine asks
+/// for them, and operations that leave pixels alone.
+const APART: &[&str] = &[
+    "+comment",
+    "+density",
+    "+filter",
+    "+gravity",
+    "+interlace",
+    "+profile",
+    "+quality",
+    "+repage",
+    "+sampling-factor",
+    "+units",
+    "-background",
+    "-bordercolor",
+    "-comment",
+    "-density",
+    "-fill",
+    "-filter",
+    "-font",
+    "-gravity",
+    "-interlace",
+    "-noop",
+    "-pointsize",
+    "-quality",
+    "-sampling-factor",
+    "-stroke",
+    "-strokewidth",
+    "-strip",
+    "-units",
+];
+
+/// Defines that only encoders look at.
+const DEFINES: &[&str] = &["jpeg:", "png:", "webp:", "heic:", "tiff:", "avif:"];
+
+/// Those of them that encoders take for more than a word about coding.
+const NOT_DEFINES: &[&str] = &["jpeg:extent", "jpeg:size", "jpeg:colorspace"];
+
+impl<'a> Part<'a> {
+    pub(super) fn of(step: &'a Step) -> Self {
+        let argument = step.arguments.first().map_or("", String::as_str);
+        // Escapes stand for what the image has, which is not there where steps run apart.
+        let is_plain = if APART.contains(&step.option) {
+            !step.arguments.iter().any(|argument| argument.contains('%'))
+        } else {
+            step.option == "-define" || is_geometry(argument)
+        };
+        match step.option {
+            _ if !is_plain => Self::Magick,
+            "-fill" | "-stroke" if step.input().is_some() => Self::Magick,
+            option if APART.contains(&option) => Self::Apart,
+            "-define" => {
+                let key = argument.to_ascii_lowercase();
+                let begins = |list: &[&str]| list.iter().any(|start| key.starts_with(start));
+                if begins(DEFINES) && !begins(NOT_DEFINES) {
+                    Self::Apart
+                } else {
+                    Self::Magick
+                }
+            }
+            "-resize" => Self::Resize(argument),
+            "-thumbnail" => Self::Thumbnail(argument),
+            "-crop" => Self::Crop(argument),
+            "-extent" => Self::Extent(argument),
+            "-auto-orient" => Self::AutoOrient,
+            "-flip" => Self::Turn(Turn::FLIP),
+            "-flop" => Self::Turn(Turn::FLOP),
+            "-transpose" => Self::Turn(Turn::TRANSPOSE),
+            "-transverse" => Self::Turn(Turn::TRANSVERSE),
+            "-rotate" => match argument {
+                "90" | "-270" => Self::Turn(Turn::new(false, 1)),
+                "180" | "-180" => Self::Turn(Turn::new(false, 2)),
+                "270" | "-90" => Self::Turn(Turn::new(false, 3)),
+                _ => Self::Magick,
+            },
+            _ => Self::Magick,
+        }
+    }
+}
+
+/// Whether an argument is a geometry as people write it, without escapes.
+fn is_geometry(argument: &str) -> bool {
+    argument
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || b"xX+-.%!<>^@".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn turns_add_up() {
+        for orientation in 1..=8 {
+            let turn = Turn::upright(orientation);
+            assert_eq!(turn.then(Turn::NONE), turn, "{orientation}");
+            assert_eq!(Turn::NONE.then(turn), turn, "{orientation}");
+            let four = turn.then(turn).then(turn).then(turn);
+            assert_eq!(four, Turn::NONE, "{orientation}");
+        }
+        let quarter = Turn::new(false, 1);
+        assert_eq!(Turn::FLOP.then(Turn::FLIP), Turn::new(false, 2));
+        assert_eq!(quarter.then(Turn::FLOP), Turn::TRANSPOSE);
+        assert_eq!(quarter.then(Turn::FLIP), Turn::TRANSVERSE);
+    }
+}

@@ -1,0 +1,399 @@
+//! Resampling, row by row as they are decoded, so that a large source is never in memory as a whole.
+//!
+//! As ImageMagick does it: one direction first, clamped in between, which matters at hard edges.
+#![expect(
+    clippy::inline_always,
+    reason = "what is not inlined into a dispatch is compiled for the oldest processor"
+)]
+
+use pulp::{Arch, Simd, WithSimd};
+
+use super::filter::{Contribution, Filter, contributions};
+use super::raster::{Raster, Rows};
+use crate::engine::Stop;
+use crate::error::Result;
+
+/// How many rows are read at once: as many as JPEG codes together, at most.
+const BAND: usize = 16;
+
+/// How many samples are summed up together, in registers.
+const BLOCK: usize = 64;
+
+/// How many products a dot product adds up side by side.
+const LANES: usize = 8;
+
+/// What rows are resampled to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct To {
+    pub(super) width: usize,
+    pub(super) height: usize,
+    pub(super) filter: Filter,
+    /// Which direction comes first.
+    pub(super) across_first: bool,
+}
+
+/// Resamples rows to another size.
+pub(super) fn resample(rows: &mut impl Rows, to: &To, stop: &Stop) -> Result<Raster> {
+    let channels = rows.channels();
+    let down = contributions(to.filter, rows.height(), to.height);
+    let across = Across::new(to.filter, rows.width(), to.width, channels);
+    let mut raster = Raster {
+        width: to.width,
+        height: to.height,
+        channels,
+        samples: vec![0; to.width * to.height * channels],
+        gray: channels == 3,
+    };
+    let arch = Arch::new();
+    if to.across_first {
+        across_first(rows, &down, &across, &mut raster, arch, stop)?;
+    } else {
+        down_first(rows, &down, &across, &mut raster, arch, stop)?;
+    }
+    Ok(raster)
+}
+
+fn down_first(
+    rows: &mut impl Rows,
+    down: &[Contribution],
+    across: &Across,
+    raster: &mut Raster,
+    arch: Arch,
+    stop: &Stop,
+) -> Result<()> {
+    let stride = rows.width() * rows.channels();
+    let mut ring = Ring::new(stride, down, rows.height());
+    let mut planes = across.planes();
+    let mut line = vec![0.0; stride.next_multiple_of(BLOCK)];
+    let out_stride = raster.stride();
+    let mut sums = vec![0.0; out_stride];
+    for (row, contribution) in down.iter().enumerate() {
+        ring.fill(rows, contribution.range().end)?;
+        stop.check()?;
+        let sources = ring.rows(contribution);
+        let is_gray = arch.dispatch(DownThenAcross {
+            sources: &sources,
+            weights: &contribution.weights,
+            line: &mut line,
+            across,
+            planes: &mut planes,
+            sums: &mut sums,
+            out: &mut raster.samples[row * out_stride..(row + 1) * out_stride],
+        });
+        raster.gray = raster.gray && is_gray;
+    }
+    Ok(())
+}
+
+/// One output row, of source rows that are added up first.
+struct DownThenAcross<'a> {
+    sources: &'a [&'a [u8]],
+    weights: &'a [f32],
+    line: &'a mut [f32],
+    across: &'a Across,
+    planes: &'a mut [f32],
+    sums: &'a mut [f32],
+    out: &'a mut [u8],
+}
+
+impl WithSimd for DownThenAcross<'_> {
+    /// Whether the row is gray.
+    type Output = bool;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> bool {
+        sum_rows(self.sources, self.weights, self.line);
+        self.across.split(self.line, self.planes);
+        self.across.apply(self.planes, self.sums);
+        round(self.sums, self.out);
+        is_gray(self.sums, self.across.channels)
+    }
+}
+
+fn across_first(
+    rows: &mut impl Rows,
+    down: &[Contribution],
+    across: &Across,
+    raster: &mut Raster,
+    arch: Arch,
+    stop: &Stop,
+) -> Result<()> {
+    let stride = rows.width() * rows.channels();
+    let out_stride = raster.stride();
+    let padded = out_stride.next_multiple_of(BLOCK);
+    let reach = down.iter().map(|one| one.weights.len()).max().unwrap_or(0);
+    // A ring of rows that have been resampled across.
+    let mut ring = vec![0.0_f32; reach * padded];
+    let mut planes = across.planes();
+    let mut band = vec![0; BAND * stride];
+    let mut sum = vec![0.0; padded];
+    let mut done = 0;
+    for (row, contribution) in down.iter().enumerate() {
+        let range = contribution.range();
+        while done < range.end {
+            let count = (range.end - done).min(BAND);
+            let band = &mut band[..count * stride];
+            rows.read(band)?;
+            stop.check()?;
+            for source in band.chunks_exact(stride) {
+                let at = done % reach * padded;
+                arch.dispatch(AcrossOnly {
+                    source,
+                    across,
+                    planes: &mut planes,
+                    out: &mut ring[at..at + out_stride],
+                });
+                done += 1;
+            }
+        }
+        let sources: Vec<&[f32]> = range
+            .map(|source| &ring[source % reach * padded..][..padded])
+            .collect();
+        let is_gray = arch.dispatch(DownOnly {
+            sources: &sources,
+            weights: &contribution.weights,
+            sums: &mut sum,
+            channels: raster.channels,
+            out: &mut raster.samples[row * out_stride..(row + 1) * out_stride],
+        });
+        raster.gray = raster.gray && is_gray;
+    }
+    Ok(())
+}
+
+/// One source row, resampled across.
+struct AcrossOnly<'a> {
+    source: &'a [u8],
+    across: &'a Across,
+    planes: &'a mut [f32],
+    out: &'a mut [f32],
+}
+
+impl WithSimd for AcrossOnly<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        self.across.split(self.source, self.planes);
+        self.across.apply(self.planes, self.out);
+    }
+}
+
+/// One output row, of rows that have been resampled across.
+struct DownOnly<'a> {
+    sources: &'a [&'a [f32]],
+    weights: &'a [f32],
+    sums: &'a mut [f32],
+    channels: usize,
+    out: &'a mut [u8],
+}
+
+impl WithSimd for DownOnly<'_> {
+    /// Whether the row is gray.
+    type Output = bool;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> bool {
+        sum_rows(self.sources, self.weights, self.sums);
+        let sums = &self.sums[..self.out.len()];
+        round(sums, self.out);
+        is_gray(sums, self.channels)
+    }
+}
+
+/// The latest rows of a source, as many as one output row needs.
+struct Ring {
+    samples: Vec<u8>,
+    stride: usize,
+    /// The length of a row in the ring, which blocks may be read from to its end.
+    padded: usize,
+    capacity: usize,
+    /// How many rows of the source have been read.
+    read: usize,
+    height: usize,
+    band: Vec<u8>,
+}
+
+impl Ring {
+    fn new(stride: usize, down: &[Contribution], height: usize) -> Self {
+        let reach = down.iter().map(|one| one.weights.len()).max().unwrap_or(0);
+        let padded = stride.next_multiple_of(BLOCK);
+        let capacity = reach + BAND;
+        Self {
+            samples: vec![0; capacity * padded],
+            stride,
+            padded,
+            capacity,
+            read: 0,
+            height,
+            band: vec![0; BAND * stride],
+        }
+    }
+
+    /// Reads on until the rows before `end` are there.
+    fn fill(&mut self, rows: &mut impl Rows, end: usize) -> Result<()> {
+        while self.read < end {
+            let count = (self.height - self.read).min(BAND);
+            let band = &mut self.band[..count * self.stride];
+            rows.read(band)?;
+            for row in band.chunks_exact(self.stride) {
+                let at = self.read % self.capacity * self.padded;
+                self.samples[at..at + self.stride].copy_from_slice(row);
+                self.read += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn rows(&self, contribution: &Contribution) -> Vec<&[u8]> {
+        contribution
+            .range()
+            .map(|row| &self.samples[row % self.capacity * self.padded..][..self.padded])
+            .collect()
+    }
+}
+
+/// Adds up rows, each times its weight, and clamps the sums. All are as long as `sums`, a multiple of [`BLOCK`].
+#[inline(always)]
+fn sum_rows<T: Copy + Into<f32>>(rows: &[&[T]], weights: &[f32], sums: &mut [f32]) {
+    for (index, out) in sums.chunks_exact_mut(BLOCK).enumerate() {
+        let at = index * BLOCK;
+        let mut block = [0.0_f32; BLOCK];
+        for (row, weight) in rows.iter().zip(weights) {
+            let source = &row[at..at + BLOCK];
+            for (sum, sample) in block.iter_mut().zip(source) {
+                *sum += (*sample).into() * weight;
+            }
+        }
+        for (to, sum) in out.iter_mut().zip(&block) {
+            *to = sum.clamp(0.0, 255.0);
+        }
+    }
+}
+
+/// What is to be done across each row.
+struct Across {
+    channels: usize,
+    /// The length of a plane: the row of one channel, and zeros.
+    plane: usize,
+    starts: Vec<usize>,
+    /// The weights of each output sample, filled up with zeros.
+    weights: Vec<f32>,
+    /// How many weights there are for each.
+    taps: usize,
+}
+
+impl Across {
+    fn new(filter: Filter, from: usize, to: usize, channels: usize) -> Self {
+        let all = contributions(filter, from, to);
+        let reach = all.iter().map(|one| one.weights.len()).max().unwrap_or(0);
+        let taps = reach.next_multiple_of(LANES);
+        let mut weights = vec![0.0; taps * to];
+        for (one, room) in all.iter().zip(weights.chunks_exact_mut(taps)) {
+            room[..one.weights.len()].copy_from_slice(&one.weights);
+        }
+        Self {
+            channels,
+            plane: from + taps,
+            starts: all.iter().map(|one| one.start).collect(),
+            weights,
+            taps,
+        }
+    }
+
+    fn planes(&self) -> Vec<f32> {
+        vec![0.0; self.plane * self.channels]
+    }
+
+    /// Puts the samples of each channel side by side. There may be more samples than that.
+    #[inline(always)]
+    fn split<T: Copy + Into<f32>>(&self, line: &[T], planes: &mut [f32]) {
+        let length = self.plane - self.taps;
+        let line = &line[..length * self.channels];
+        if self.channels == 3 {
+            let (red, rest) = planes.split_at_mut(self.plane);
+            let (green, blue) = rest.split_at_mut(self.plane);
+            let (pixels, _) = line.as_chunks::<3>();
+            for (((pixel, red), green), blue) in pixels.iter().zip(red).zip(green).zip(blue) {
+                *red = pixel[0].into();
+                *green = pixel[1].into();
+                *blue = pixel[2].into();
+            }
+        } else {
+            for (to, sample) in planes.iter_mut().zip(line) {
+                *to = (*sample).into();
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn dot(&self, plane: &[f32], start: usize, weights: &[f32]) -> f32 {
+        let samples = &plane[start..start + self.taps];
+        let mut sums = [0.0_f32; LANES];
+        for (samples, weights) in samples.chunks_exact(LANES).zip(weights.chunks_exact(LANES)) {
+            for ((sum, sample), weight) in sums.iter_mut().zip(samples).zip(weights) {
+                *sum += sample * weight;
+            }
+        }
+        let mut width = LANES / 2;
+        while width > 0 {
+            for index in 0..width {
+                sums[index] += sums[index + width];
+            }
+            width /= 2;
+        }
+        sums[0].clamp(0.0, 255.0)
+    }
+
+    #[inline(always)]
+    fn apply(&self, planes: &[f32], out: &mut [f32]) {
+        let outputs = self.starts.iter().zip(self.weights.chunks_exact(self.taps));
+        if self.channels == 3 {
+            let (red, rest) = planes.split_at(self.plane);
+            let (green, blue) = rest.split_at(self.plane);
+            let (pixels, _) = out.as_chunks_mut::<3>();
+            for ((start, weights), pixel) in outputs.zip(pixels) {
+                *pixel = [
+                    self.dot(red, *start, weights),
+                    self.dot(green, *start, weights),
+                    self.dot(blue, *start, weights),
+                ];
+            }
+        } else {
+            for ((start, weights), sample) in outputs.zip(out) {
+                *sample = self.dot(planes, *start, weights);
+            }
+        }
+    }
+}
+
+/// Rounds samples, which are clamped to what fits.
+#[inline(always)]
+fn round(samples: &[f32], out: &mut [u8]) {
+    /// So large that the last bit of the fraction stands for one.
+    const WHOLE: f32 = 8_388_608.0;
+    for (to, sample) in out.iter_mut().zip(samples) {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the low byte is the number"
+        )]
+        let byte = (sample + WHOLE).to_bits() as u8;
+        *to = byte;
+    }
+}
+
+/// Whether pixels are gray in ImageMagick's sixteen bits.
+#[inline(always)]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "samples are clamped to what fits"
+)]
+fn is_gray(samples: &[f32], channels: usize) -> bool {
+    let quantum = |sample: f32| (sample * 257.0 + 0.5) as i32;
+    let (pixels, _) = samples.as_chunks::<3>();
+    channels == 3
+        && pixels.iter().all(|pixel| {
+            let [red, green, blue] = pixel.map(quantum);
+            red == green && green == blue
+        })
+}

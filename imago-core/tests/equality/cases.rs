@@ -1,0 +1,172 @@
+//! What the fast lane claims, written out.
+
+use std::fmt;
+
+/// One chain on one source.
+#[derive(Debug, Clone)]
+pub(crate) struct Case {
+    pub(crate) source: String,
+    pub(crate) chain: String,
+    /// The format of the result: `jpg`.
+    pub(crate) format: &'static str,
+    /// What has to run it, where that is part of the claim.
+    pub(crate) engine: Option<&'static str>,
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} -> {}: {}", self.source, self.format, self.chain)
+    }
+}
+
+/// Chains that the native engine does to the end.
+const NATIVE: &[&str] = &[
+    "-resize 200x200",
+    "-resize 200x200!",
+    "-resize 200x200^",
+    "-resize 200x200>",
+    "-resize 200x200<",
+    "-resize 900x900<",
+    "-resize 200",
+    "-resize x77",
+    "-resize 200x",
+    "-resize 50%",
+    "-resize 37.5%x20%",
+    "-resize 150%",
+    "-resize 10000@",
+    "-resize 10000@>",
+    "-resize 3x2!",
+    "-resize 1x1!",
+    "-resize 500x7!",
+    "-resize 7x500!",
+    "-resize 451x100!",
+    "-resize 100x300!",
+    "-resize 451x300!",
+    "-filter Lanczos -resize 130%",
+    "-filter Mitchell -resize 60%",
+    "-filter Catrom -resize 60%",
+    "-filter Triangle -resize 60%",
+    "-filter Box -resize 30%",
+    "-filter Hermite -resize 70%",
+    "-filter Lanczos2 -resize 40%",
+    "-filter LanczosSharp -resize 40%",
+    "-thumbnail 100x100",
+    "-thumbnail 100x100^",
+    "-thumbnail 40x40!",
+    "-thumbnail 200x120!",
+    "-thumbnail 600x600",
+    "-resize 60% -resize 70%",
+    "-resize 200x200 -strip",
+    "-resize 200x200 -quality 60",
+    "-quality 95 -resize 200x200",
+    "-resize 200x200 -quality 75 -sampling-factor 4:2:2",
+    "-resize 200x200 -interlace Plane",
+    "-resize 200x200 -density 300 -units PixelsPerInch",
+    "-resize 200x200 -define jpeg:dct-method=islow",
+    "-resize 200x200 -define jpeg:restart-interval=4 -quality 70",
+    "-auto-orient",
+    "-auto-orient -resize 200x200",
+    "-auto-orient -thumbnail 70x70^ -gravity center -extent 70x70",
+    "-strip -quality 50",
+    "-flip",
+    "-flop",
+    "-rotate 90",
+    "-rotate -90 -resize 40%",
+    "-rotate 180",
+    "-transpose",
+    "-transverse -resize 120x40!",
+    "-crop 100x80+30+20",
+    "-crop 100x80+30+20 +repage",
+    "-crop 100x80-30+20 +repage",
+    "-gravity center -crop 60%x70%+3-4 +repage",
+    "-gravity southeast -crop 33x44+5+6 +repage -resize 200%",
+    "-resize 200x200^ -gravity center -extent 200x200",
+    "-resize 200x200 -gravity center -background white -extent 200x200",
+    "-resize 200x200 -gravity southeast -background #102030 -extent 220x240",
+    "-extent 500x320-20-10",
+    "-resize 50% -extent 100x90+10+20",
+    "-resize 200x200 -crop 90x70+11+13 +repage -flip -quality 83 -strip",
+];
+
+/// Chains whose beginning the native engine does.
+const BEGINNINGS: &[&str] = &[
+    "-resize 200x200 -unsharp 0x0.75",
+    "-resize 200x200 -modulate 110,90 -strip",
+    "-auto-orient -resize 200x200 -colorspace Gray",
+    "-resize 50% -blur 0x2 -resize 50%",
+    "-thumbnail 120x120 -bordercolor navy -border 4",
+    "-resize 200x200 ( +clone -negate ) +append",
+    "-resize 200x200 -rotate 30",
+];
+
+/// A few chains for sources that are like others but in one thing.
+const FEW: &[&str] = &[
+    "-resize 60%",
+    "-resize 130x130!",
+    "-resize 220%",
+    "-thumbnail 64x64",
+    "-auto-orient -resize 90x90 -strip",
+    "-auto-orient -thumbnail 30x50!",
+    "-quality 80",
+    "-rotate 90 -crop 50x60+2+3 +repage",
+    "-gravity center -extent 60x50",
+];
+
+/// Every case.
+pub(crate) fn all() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for source in ["photo.jpg", "gray.jpg", "edges.jpg"] {
+        let engine = |chain: &str| {
+            // What is gray would get colours.
+            let colors = source != "photo.jpg" && chain.contains("#102030");
+            (!colors).then_some("native")
+        };
+        cases.extend(
+            NATIVE
+                .iter()
+                .map(|chain| case(source, chain, engine(chain))),
+        );
+    }
+    cases.extend(
+        BEGINNINGS
+            .iter()
+            .map(|chain| case("photo.jpg", chain, Some("native+magick"))),
+    );
+    let turned = (1..=8).map(|number| format!("turned-{number}.jpg"));
+    let others = [
+        "full.jpg",
+        "half.jpg",
+        "high.jpg",
+        "progressive.jpg",
+        "restarts.jpg",
+        "colorless.jpg",
+        "large.jpg",
+        "text.jpg",
+        "odd.jpg",
+        "wide.jpg",
+        "tall.jpg",
+        "pixel.jpg",
+        "dense.jpg",
+        "profiled.jpg",
+        "adobe.jpg",
+    ];
+    for source in turned.chain(others.map(str::to_owned)) {
+        let is_narrow = ["wide.jpg", "tall.jpg", "pixel.jpg"].contains(&source.as_str());
+        let engine = |chain: &str| {
+            // There is nothing to crop, which ImageMagick warns of.
+            let misses = is_narrow && chain.contains("-crop");
+            (!misses).then_some("native")
+        };
+        cases.extend(FEW.iter().map(|chain| case(&source, chain, engine(chain))));
+    }
+    cases
+}
+
+fn case(source: &str, chain: &str, engine: Option<&'static str>) -> Case {
+    Case {
+        source: source.to_owned(),
+        chain: chain.to_owned(),
+        format: "jpg",
+        engine,
+    }
+}
