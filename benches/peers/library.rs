@@ -1,11 +1,15 @@
 //! This library as a worker: the same lines of JSON as the other libraries' workers.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::env;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
+use imago_core::sandbox::Sandbox;
 use imago_core::storage::Stores;
 use imago_core::{Action, Converter, Format, Pipeline};
 use serde::Deserialize;
@@ -17,6 +21,12 @@ use crate::task;
 
 /// The argument that makes this program the worker.
 pub(crate) const ARGUMENT: &str = "worker";
+
+/// The one behind it, for a decoder that may shrink.
+pub(crate) const FAST: &str = "fast";
+
+/// The one behind it, for conversions in confined processes.
+pub(crate) const SANDBOX: &str = "sandbox";
 
 #[derive(Deserialize)]
 struct Request {
@@ -31,8 +41,6 @@ struct Task {
     sources: Vec<PathBuf>,
     outputs: Vec<Output>,
     finish: bool,
-    #[serde(default)]
-    fast: bool,
 }
 
 #[derive(Deserialize)]
@@ -53,6 +61,7 @@ impl Output {
 pub(crate) fn serve() -> Result<(), String> {
     let runtime = Runtime::new().map_err(|error| error.to_string())?;
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let mut converters = HashMap::new();
     let mut output = io::stdout().lock();
     let mut answer =
         |line: serde_json::Value| writeln!(output, "{line}").map_err(|error| error.to_string());
@@ -60,33 +69,52 @@ pub(crate) fn serve() -> Result<(), String> {
     for line in io::stdin().lines() {
         let line = line.map_err(|error| error.to_string())?;
         let request: Request = serde_json::from_str(&line).map_err(|error| error.to_string())?;
-        answer(match run(&runtime, folder.path(), &request) {
-            Ok((total_ms, bytes)) => json!({"total_ms": total_ms, "bytes": bytes}),
+        let done = done(&runtime, &mut converters, folder.path(), &request);
+        let units = u64::try_from(request.units).unwrap_or(1);
+        answer(match done {
+            Ok((total_ms, bytes)) => json!({"total_ms": total_ms, "bytes": bytes / units}),
             Err(error) => json!({"error": error}),
         })?;
     }
     Ok(())
 }
 
-fn run(runtime: &Runtime, folder: &Path, request: &Request) -> Result<(f64, u64), String> {
+fn done(
+    runtime: &Runtime,
+    converters: &mut HashMap<usize, Converter>,
+    folder: &Path,
+    request: &Request,
+) -> Result<(f64, u64), String> {
     // None is as many as there are cores.
     let threads = usize::from(request.in_flight == 1);
-    if request.task.fast {
+    let converter = match converters.entry(threads) {
+        Entry::Occupied(entry) => entry.into_mut(),
+        Entry::Vacant(entry) => entry.insert(runtime.block_on(build(threads))?),
+    };
+    if request.task.outputs.len() > 1 {
+        jobs(runtime, converter, folder, request)
+    } else {
+        pictures(runtime, converter, request)
+    }
+}
+
+/// A converter as the arguments of this process have it.
+async fn build(threads: usize) -> Result<Converter, String> {
+    let is_asked = |word: &str| env::args().any(|argument| argument == word);
+    if is_asked(FAST) {
         return Err("`fidelity: fast` is not in the library yet".to_owned());
     }
-    let converter = runtime
-        .block_on(async {
-            let stores = Stores::builder().file_root("/").build()?;
-            let builder = Converter::builder().stores(stores).threads(threads);
-            builder.build().await
-        })
-        .map_err(|error| error.to_string())?;
-    let (total_ms, bytes) = if request.task.outputs.len() > 1 {
-        jobs(runtime, &converter, folder, request)?
+    let sandbox = if is_asked(SANDBOX) {
+        Sandbox::processes()
     } else {
-        pictures(runtime, &converter, request)?
+        Sandbox::in_process()
     };
-    Ok((total_ms, bytes / u64::try_from(request.units).unwrap_or(1)))
+    let stores = Stores::builder().file_root("/").build();
+    let builder = Converter::builder()
+        .stores(stores.map_err(|error| error.to_string())?)
+        .sandbox(sandbox)
+        .threads(threads);
+    builder.build().await.map_err(|error| error.to_string())
 }
 
 /// From memory to memory.

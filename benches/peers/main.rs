@@ -36,6 +36,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    imago_core::sandbox::enter_if_child();
     let result = match env::args().nth(1).as_deref() {
         Some(library::ARGUMENT) => library::serve(),
         _ => arguments().and_then(|arguments| run(&arguments)),

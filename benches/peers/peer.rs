@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::command::Program;
+use crate::library;
 use crate::service::Service;
 use crate::task::Task;
 use crate::worker::Worker;
@@ -46,6 +47,7 @@ pub(crate) trait Peer {
 pub(crate) enum Kind {
     Library,
     LibraryFast,
+    LibrarySandbox,
     ServiceFile,
     ServiceS3,
     Magick,
@@ -68,9 +70,10 @@ pub(crate) struct Places {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Library,
         Self::LibraryFast,
+        Self::LibrarySandbox,
         Self::ServiceFile,
         Self::ServiceS3,
         Self::Magick,
@@ -85,6 +88,7 @@ impl Kind {
         match self {
             Self::Library => "imago",
             Self::LibraryFast => "imago, fast",
+            Self::LibrarySandbox => "imago, sandbox",
             Self::ServiceFile => "imago-server, files",
             Self::ServiceS3 => "imago-server, S3",
             Self::Magick => "magick",
@@ -103,7 +107,8 @@ impl Kind {
                 true
             }
             Self::LibraryFast => !matches!(task.name, "png" | "gif" | "chain" | "avif"),
-            // It is there to show what the smaller decode is worth.
+            // They are there to show what the fence costs, and what the smaller decode is worth.
+            Self::LibrarySandbox => matches!(task.name, "jpeg" | "png" | "renditions"),
             Self::SharpFull => task.name == "jpeg",
             Self::Vips => task.outputs[0].format != "gif",
             Self::Graphics => !matches!(task.outputs[0].format, "webp" | "avif"),
@@ -114,9 +119,9 @@ impl Kind {
     /// Starts it; an error says what is missing.
     pub(crate) fn start(self, places: &Places) -> Result<Box<dyn Peer>, String> {
         Ok(match self {
-            Self::Library | Self::LibraryFast => {
-                Box::new(Worker::imago(self == Self::LibraryFast)?)
-            }
+            Self::Library => Box::new(Worker::imago(&[])?),
+            Self::LibraryFast => Box::new(Worker::imago(&[library::FAST])?),
+            Self::LibrarySandbox => Box::new(Worker::imago(&[library::SANDBOX])?),
             Self::Sharp | Self::SharpFull => {
                 Box::new(Worker::sharp(places, self == Self::SharpFull)?)
             }

@@ -35,11 +35,11 @@ enum Answer {
 
 impl Worker {
     /// This library, by this program.
-    pub(crate) fn imago(fast: bool) -> Result<Self, String> {
+    pub(crate) fn imago(how: &[&str]) -> Result<Self, String> {
         let this = env::current_exe().map_err(|error| error.to_string())?;
         let mut command = Command::new(this);
-        command.arg(crate::library::ARGUMENT);
-        Self::start(command, if fast { &["fast"] } else { &[] })
+        command.arg(crate::library::ARGUMENT).args(how);
+        Self::start(command, &[])
     }
 
     pub(crate) fn sharp(places: &Places, full: bool) -> Result<Self, String> {
