@@ -115,13 +115,13 @@ fn run(arguments: &Arguments) -> Result<(), String> {
             rounds: (3, 9),
         }
     };
-    let tables: Vec<_> = tasks
-        .into_iter()
-        .map(|task| measure::measure(task, &kinds, &places, effort, &mut say))
-        .collect();
-    let text = report::write(&tables, &load);
-    fs::write(&arguments.report, text)
-        .map_err(|error| format!("`{}`: {error}", arguments.report.display()))?;
+    let mut tables = Vec::new();
+    for task in tasks {
+        tables.push(measure::measure(task, &kinds, &places, effort, &mut say));
+        // After each task: a run that is stopped has told what it knew.
+        fs::write(&arguments.report, report::write(&tables, &load))
+            .map_err(|error| format!("`{}`: {error}", arguments.report.display()))?;
+    }
     say(&format!("wrote `{}`", arguments.report.display()));
     Ok(())
 }
