@@ -103,14 +103,16 @@ impl Kind {
     /// Whether it can do the task, and the task is one where it is of interest.
     pub(crate) fn takes(self, task: &Task) -> bool {
         match self {
-            Self::Library | Self::ServiceFile | Self::ServiceS3 | Self::Magick | Self::Sharp => {
-                true
-            }
+            Self::Library
+            | Self::ServiceFile
+            | Self::ServiceS3
+            | Self::Magick
+            | Self::Sharp
+            | Self::Vips => true,
             Self::LibraryFast => !matches!(task.name, "png" | "gif" | "chain" | "avif"),
             // They are there to show what the fence costs, and what the smaller decode is worth.
             Self::LibrarySandbox => matches!(task.name, "jpeg" | "png" | "renditions"),
             Self::SharpFull => task.name == "jpeg",
-            Self::Vips => task.outputs[0].format != "gif",
             Self::Graphics => !matches!(task.outputs[0].format, "webp" | "avif"),
             Self::Thumbor => !task.finish && !task.animated,
         }
