@@ -10,8 +10,8 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 
 use crate::engine::{
-    self, Conversion, Converted, Engine, Format, Identity, Input, Limits, Stop, colour, generator,
-    ghostscript, magick,
+    self, Conversion, Converted, Engine, Fidelity, Format, Identity, Input, Limits, Stop, colour,
+    generator, ghostscript, magick,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::operation::{Pipeline, Step};
@@ -29,6 +29,7 @@ pub struct Action {
     mimetype: Option<String>,
     headers: Vec<(String, String)>,
     timeout: Option<Duration>,
+    fidelity: Option<Fidelity>,
     not_before: Option<Instant>,
 }
 
@@ -76,6 +77,13 @@ impl Action {
         self
     }
 
+    /// How near the result has to be. Default: [`Builder::fidelity`].
+    #[must_use]
+    pub fn fidelity(mut self, fidelity: Fidelity) -> Self {
+        self.fidelity = Some(fidelity);
+        self
+    }
+
     /// The source is read as it was at this time or later. Default: when the conversion is called for.
     ///
     /// Actions that were asked for together and name the same time share one request for the same source.
@@ -98,6 +106,8 @@ pub struct Plan {
     mimetype: String,
     headers: ObjectHeaders,
     timeout: Duration,
+    fidelity: Fidelity,
+    engine: Engine,
 }
 
 /// Where images come from.
@@ -110,6 +120,19 @@ enum Origin {
     },
     /// One of ImageMagick's generators: `gradient:red-blue`.
     Generator(String),
+}
+
+impl Origin {
+    /// What the name of an object ends in, where all of it is read.
+    fn extension(&self) -> Option<&str> {
+        match self {
+            Self::Object {
+                location,
+                selector: None,
+            } => location.extension(),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Origin {
@@ -130,6 +153,13 @@ impl Plan {
     /// The format that the result would be in.
     pub fn format(&self) -> &Format {
         &self.format
+    }
+
+    /// What would convert it, as far as that can be told without the source.
+    ///
+    /// A source may yet turn out to be more than the native engine is sure of; then ImageMagick does all of it.
+    pub fn engine(&self) -> Engine {
+        self.engine
     }
 }
 
@@ -188,6 +218,7 @@ struct Inner {
     cmyk: Option<Bytes>,
     upright: bool,
     native: bool,
+    fidelity: Fidelity,
     ghostscript: Option<PathBuf>,
 }
 
@@ -207,6 +238,7 @@ pub struct Builder {
     cmyk_profile: Option<PathBuf>,
     upright: bool,
     native: bool,
+    fidelity: Fidelity,
     ghostscript: bool,
 }
 
@@ -222,6 +254,7 @@ impl Default for Builder {
             cmyk_profile: None,
             upright: true,
             native: true,
+            fidelity: Fidelity::Exact,
             ghostscript: false,
         }
     }
@@ -296,6 +329,13 @@ impl Builder {
         self
     }
 
+    /// How near results have to be where actions do not say. Default: they are ImageMagick's own.
+    #[must_use]
+    pub fn fidelity(mut self, fidelity: Fidelity) -> Self {
+        self.fidelity = fidelity;
+        self
+    }
+
     /// Whether PDF, PostScript and EPS are read, which runs the program `gs`. Default: they are not.
     #[must_use]
     pub fn ghostscript(mut self, run: bool) -> Self {
@@ -335,6 +375,7 @@ impl Builder {
             },
             upright: self.upright,
             native: self.native,
+            fidelity: self.fidelity,
             ghostscript: self.ghostscript.then(ghostscript::find).transpose()?,
         })))
     }
@@ -409,7 +450,13 @@ impl Converter {
             (Some(source), Some(target), Ok((pipeline, reads)), Some(format), Some(headers))
                 if errors.is_empty() =>
             {
+                let engine = if self.0.native {
+                    engine::outlook(source.extension(), pipeline.steps(), &format)
+                } else {
+                    Engine::Magick
+                };
                 Ok(Plan {
+                    engine,
                     source,
                     reads,
                     target,
@@ -418,6 +465,7 @@ impl Converter {
                     mimetype,
                     headers,
                     timeout,
+                    fidelity: action.fidelity.unwrap_or(self.0.fidelity),
                 })
             }
             _ => Err(errors),
@@ -449,7 +497,7 @@ impl Converter {
 
         let (converted, took) = self
             .run(
-                plan.timeout,
+                (plan.timeout, plan.fidelity),
                 plan.pipeline,
                 inputs,
                 plan.format.clone(),
@@ -535,7 +583,13 @@ impl Converter {
         }
         let timeout = self.0.limits.timeout;
         let (converted, _) = self
-            .run(timeout, pipeline.clone(), inputs, format.clone(), false)
+            .run(
+                (timeout, self.0.fidelity),
+                pipeline.clone(),
+                inputs,
+                format.clone(),
+                false,
+            )
             .await;
         let converted = converted.map_err(|error| error.context("can't convert the image"))?;
         let frames = converted.frames;
@@ -620,7 +674,7 @@ impl Converter {
     /// Converts on the pool, and says how long it took.
     async fn run(
         &self,
-        timeout: Duration,
+        (timeout, fidelity): (Duration, Fidelity),
         pipeline: Pipeline,
         inputs: Vec<Input>,
         format: Format,
@@ -638,6 +692,7 @@ impl Converter {
                 cmyk: cmyk.as_deref(),
                 upright,
                 native,
+                fidelity,
                 ghostscript: ghostscript.as_deref(),
                 stop,
             })

@@ -30,7 +30,8 @@ mod target;
 
 pub use converter::{Action, Builder, Converter, Outcome, Plan, Timings};
 pub use engine::{
-    Density, Engine, Format, FormatInfo, Identity, Limits, OptionList, OtherFormat, formats,
+    Density, Engine, Fidelity, Format, FormatInfo, Identity, Limits, OptionList, OtherFormat,
+    formats,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use operation::{ArgumentKind, OperationInfo, OperationKind, Pipeline, operations};

@@ -9,6 +9,8 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::{Deserialize, Deserializer};
 
+use crate::job::Fidelity;
+
 /// In seconds.
 const MINUTE: u64 = 60;
 
@@ -32,6 +34,8 @@ pub struct Config {
     pub http_private: bool,
     /// Whether PDF, PostScript and EPS are read, which runs Ghostscript. Default no.
     pub ghostscript: bool,
+    /// Whether the native engine does what it can, with ImageMagick's result and much faster. Default yes.
+    pub native: bool,
     /// What is done of itself where a chain of operations leaves it open.
     pub defaults: Defaults,
     /// What a request may ask for, and how long it may take.
@@ -84,6 +88,8 @@ pub struct Defaults {
     pub cmyk_profile: Option<PathBuf>,
     /// Whether images on their side are put upright for results that can't say which way up they are. Default yes.
     pub upright: bool,
+    /// How near to ImageMagick's own the results of actions have to be that do not say. Default `exact`.
+    pub fidelity: Fidelity,
 }
 
 /// How jobs are kept.
@@ -115,6 +121,7 @@ impl Default for Config {
             allow: Vec::new(),
             http_private: false,
             ghostscript: false,
+            native: true,
             defaults: Defaults::default(),
             limits: Limits::default(),
             jobs: Jobs::default(),
@@ -147,6 +154,7 @@ impl Default for Defaults {
             cmyk: true,
             cmyk_profile: None,
             upright: true,
+            fidelity: Fidelity::Exact,
         }
     }
 }
@@ -304,12 +312,14 @@ mod tests {
             allow = ["s3://shop/"]
             http-private = true
             ghostscript = true
+            native = false
 
             [defaults]
             animations = false
             cmyk = false
             cmyk-profile = "/srv/swop.icc"
             upright = false
+            fidelity = "fast"
 
             [limits]
             actions = 1
@@ -347,11 +357,13 @@ mod tests {
             allow: vec!["s3://shop/".to_owned()],
             http_private: true,
             ghostscript: true,
+            native: false,
             defaults: Defaults {
                 animations: false,
                 cmyk: false,
                 cmyk_profile: Some(PathBuf::from("/srv/swop.icc")),
                 upright: false,
+                fidelity: Fidelity::Fast,
             },
             limits: Limits {
                 actions: 1,

@@ -82,6 +82,18 @@ impl Engine {
     }
 }
 
+/// How near a result has to be to what the operations mean.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Fidelity {
+    /// ImageMagick's own result.
+    #[default]
+    Exact,
+    /// About that: a JPEG image that is made much smaller is decoded at a half, a quarter or an eighth of its size, which
+    /// is faster and loses a little sharpness.
+    Fast,
+}
+
 /// One conversion, with everything it may look at.
 #[derive(Debug)]
 #[expect(
@@ -103,6 +115,7 @@ pub(crate) struct Conversion<'a> {
     pub(crate) upright: bool,
     /// Whether the native engine does what it can.
     pub(crate) native: bool,
+    pub(crate) fidelity: Fidelity,
     /// Ghostscript, if it may be run.
     pub(crate) ghostscript: Option<&'a Path>,
     pub(crate) stop: &'a Stop,
@@ -147,6 +160,16 @@ pub(crate) fn convert(conversion: &Conversion<'_>) -> Result<Converted> {
         return Ok(converted);
     }
     magick::convert(conversion)
+}
+
+/// What would run steps on an object of whose name this is the end.
+pub(crate) fn outlook(extension: Option<&str>, steps: &[Step], format: &Format) -> Engine {
+    native::outlook(extension, steps, format)
+}
+
+/// How many of some steps the native engine does, if the source is for it.
+pub(crate) fn native_steps(steps: &[Step]) -> usize {
+    native::count(steps)
 }
 
 /// An encoded file.

@@ -91,19 +91,19 @@ pub struct ActionSpec {
     /// How long the conversion may take.
     pub timeout: Duration,
     /// Whether a result close to ImageMagick's will do.
-    pub fidelity: Fidelity,
+    pub fidelity: Option<Fidelity>,
     /// More headers and metadata to store the result with.
     pub headers: BTreeMap<String, String>,
 }
 
 /// How close to ImageMagick's own result an action's must be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Fidelity {
     /// ImageMagick's own result.
     #[default]
     Exact,
-    /// A quicker way may be taken. It is a permission: today nothing takes it.
+    /// About that: a JPEG image that is made much smaller may be decoded at a part of its size.
     Fast,
 }
 
@@ -322,7 +322,7 @@ mod tests {
             operations: vec!["resize 200x200".to_owned()],
             mimetype: None,
             timeout: Duration::from_secs(60),
-            fidelity: Fidelity::Exact,
+            fidelity: None,
             headers: BTreeMap::new(),
         }
     }

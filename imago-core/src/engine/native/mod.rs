@@ -18,12 +18,15 @@ pub(crate) use raster::Raster;
 
 use super::magick::lane::{StandIn, fits};
 use super::magick::libjpeg::Reader;
-use super::{Conversion, Converted, Engine, Format, Input, colour};
+use super::{Conversion, Converted, Engine, Fidelity, Format, Input, colour};
 use crate::error::Result;
 use crate::operation::Step;
 use plan::{Part, Turn};
 use raster::{Lines, Rows, Sampled};
 use resample::To;
+
+/// All eighths of a size.
+const WHOLE: u32 = 8;
 
 /// Runs a conversion, if it is one for the fast lane.
 pub(super) fn convert(conversion: &Conversion<'_>) -> Result<Option<Converted>> {
@@ -66,13 +69,35 @@ pub(super) fn convert(conversion: &Conversion<'_>) -> Result<Option<Converted>> 
 
 /// Whether the native engine would take much of the work, from the steps alone.
 fn is_worth_it(conversion: &Conversion<'_>) -> bool {
-    let mut parts = conversion.steps.iter().map(Part::of);
-    let is_native = parts.all(|part| part != Part::Magick);
-    let parts = conversion.steps.iter().map(Part::of);
-    let shrinks = parts
-        .take_while(|part| *part != Part::Magick)
-        .any(|part| matches!(part, Part::Resize(_) | Part::Thumbnail(_)));
-    shrinks || (is_native && *conversion.format == Format::Jpeg)
+    expect(conversion.steps, conversion.format) != Engine::Magick
+}
+
+/// What would run these steps on a source for the native engine.
+fn expect(steps: &[Step], format: &Format) -> Engine {
+    let done = count(steps);
+    let resizes = steps[..done]
+        .iter()
+        .any(|step| matches!(Part::of(step), Part::Resize(_) | Part::Thumbnail(_)));
+    match done == steps.len() && *format == Format::Jpeg {
+        true => Engine::Native,
+        false if resizes => Engine::NativeMagick,
+        false => Engine::Magick,
+    }
+}
+
+/// How many of some steps the native engine does, if the source is for it.
+pub(super) fn count(steps: &[Step]) -> usize {
+    let magick = steps.iter().position(|step| Part::of(step) == Part::Magick);
+    magick.unwrap_or(steps.len())
+}
+
+/// What would run steps on an object of whose name this is the end.
+pub(super) fn outlook(extension: Option<&str>, steps: &[Step], format: &Format) -> Engine {
+    let source = extension.and_then(Format::from_extension);
+    match source {
+        Some(Ok(Format::Jpeg)) => expect(steps, format),
+        _ => Engine::Magick,
+    }
 }
 
 /// A conversion under way.
@@ -211,7 +236,7 @@ impl Lane<'_> {
         let stop = self.conversion.stop;
         let page = self.stand_in.page().scaled(from, size);
         self.stand_in.set_page(page);
-        self.replace(|pixels| match pixels {
+        self.replace(self.eighths(from, size), |pixels| match pixels {
             Pixels::Coded(reader) => resample::resample(reader, &to, stop),
             Pixels::Raster(raster) => resample::resample(&mut Lines::of(raster), &to, stop),
         })
@@ -234,8 +259,12 @@ impl Lane<'_> {
             let columns = along(from.0, sampled.0);
             let lines = along(from.1, sampled.1);
             let (columns, lines) = self.turn.axes(columns, lines, from);
-            let done = self.replace(|pixels| {
+            let eighths = self.eighths(from, size);
+            let done = self.replace(eighths, |pixels| {
                 let raster = match pixels {
+                    Pixels::Coded(reader) if eighths < WHOLE => {
+                        return resample::resample(reader, &last, stop);
+                    }
                     Pixels::Coded(reader) if shrinks(4) => {
                         let mut rows = Sampled::new(reader, columns, lines);
                         let raster = resample::resample(&mut rows, &mean, stop)?;
@@ -268,6 +297,17 @@ impl Lane<'_> {
         Ok(Some(()))
     }
 
+    /// At how many eighths of its size the picture is to be decoded: fewer only where that may show.
+    fn eighths(&self, from: (usize, usize), size: (usize, usize)) -> u32 {
+        let is_larger = |times: usize| from.0 >= times * size.0 && from.1 >= times * size.1;
+        if self.conversion.fidelity == Fidelity::Exact {
+            return WHOLE;
+        }
+        // Those that libjpeg has fast transforms for.
+        let enough = [1, 2, 4].into_iter().find(|part| is_larger(8 / part));
+        enough.map_or(WHOLE, |part| u32::try_from(part).unwrap_or(WHOLE))
+    }
+
     /// What to resample the pixels as they lie to, for a picture of one size that is to get another.
     fn to(&self, from: (usize, usize), size: (usize, usize), filter: Filter) -> To {
         let across_first = factor(from.0, size.0) > factor(from.1, size.1);
@@ -281,13 +321,14 @@ impl Lane<'_> {
         }
     }
 
-    /// Makes other pixels of those that are there.
+    /// Makes other pixels of those that are there. If they are coded still, they are decoded at so many eighths of their size.
     fn replace(
         &mut self,
+        eighths: u32,
         make: impl FnOnce(&mut Pixels<'_>) -> Result<Raster>,
     ) -> Result<Option<()>> {
         if let Pixels::Coded(reader) = &mut self.pixels {
-            self.is_damaged |= reader.start(8).is_none();
+            self.is_damaged |= reader.start(eighths).is_none();
             if self.is_damaged {
                 return Ok(None);
             }
@@ -313,7 +354,7 @@ impl Lane<'_> {
             let (width, height) = reader.size();
             let (was_indexed, was_resized) = (self.is_indexed, self.resized);
             let channels = Reader::channels(reader);
-            let decoded = self.replace(|pixels| {
+            let decoded = self.replace(WHOLE, |pixels| {
                 let mut raster = Raster::new(width, height, channels);
                 if let Pixels::Coded(reader) = pixels {
                     Rows::read(reader, &mut raster.samples)?;
