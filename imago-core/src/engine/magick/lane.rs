@@ -53,6 +53,8 @@ pub(crate) struct Facts {
     pub(crate) orientation: u32,
     /// Whether its colours are sRGB or gray.
     pub(crate) is_plain: bool,
+    /// Whether they are grays.
+    pub(crate) is_gray: bool,
     /// The filter that is set, if one is. An error for one that the native engine has not.
     pub(crate) filter: Result<Option<Filter>, ()>,
     /// The background in eight bits a channel, where it is opaque and that says it all.
@@ -128,6 +130,7 @@ impl<'a> StandIn<'a> {
         ];
         Ok(Facts {
             orientation,
+            is_gray: colorspace == im::ColorspaceType::GRAY as u32,
             is_plain: known.iter().any(|known| *known as u32 == colorspace),
             filter: match filter {
                 0 => Ok(None),
@@ -259,7 +262,12 @@ impl<'a> StandIn<'a> {
                 format!("the image can't be handed over: {}", exception.text()),
             ));
         }
-        let map: &CStr = if raster.channels == 1 { c"I" } else { c"RGB" };
+        let map: &CStr = match raster.channels {
+            1 => c"I",
+            2 => c"IA",
+            3 => c"RGB",
+            _ => c"RGBA",
+        };
         // SAFETY: as above; there are as many samples as the map and the size say.
         let status = unsafe {
             im::ImportImagePixels(

@@ -8,8 +8,10 @@ mod filter;
 mod jpeg;
 mod page;
 mod plan;
+mod png;
 mod raster;
 mod resample;
+mod source;
 mod turn;
 
 pub(crate) use filter::Filter;
@@ -17,13 +19,13 @@ pub(crate) use page::Page;
 pub(crate) use raster::Raster;
 
 use super::magick::lane::{StandIn, fits};
-use super::magick::libjpeg::Reader;
 use super::{Conversion, Converted, Engine, Fidelity, Format, Input, colour};
 use crate::error::Result;
 use crate::operation::Step;
 use plan::{Part, Turn};
 use raster::{Lines, Rows, Sampled};
 use resample::To;
+use source::Source;
 
 /// All eighths of a size.
 const WHOLE: u32 = 8;
@@ -42,22 +44,20 @@ pub(super) fn convert(conversion: &Conversion<'_>) -> Result<Option<Converted>> 
     else {
         return Ok(None);
     };
-    let Some(tiny) = jpeg::stand_in(bytes) else {
+    let Some(opened) = Source::open(bytes, conversion.stop) else {
         return Ok(None);
     };
-    let Some(reader) = Reader::open(bytes, conversion.stop) else {
-        return Ok(None);
-    };
-    let size = reader.size();
+    let size = opened.source.size();
     if !fits(size) {
         return Ok(None);
     }
-    let Some(stand_in) = StandIn::read(conversion, &tiny, "JPEG", bytes, size, name) else {
+    let stand_in = StandIn::read(conversion, &opened.tiny, opened.format, bytes, size, name);
+    let Some(stand_in) = stand_in else {
         return Ok(None);
     };
     let lane = Lane {
-        is_indexed: Reader::channels(&reader) == 1,
-        pixels: Pixels::Coded(reader),
+        is_indexed: opened.source.is_indexed(),
+        pixels: Pixels::Coded(opened.source),
         turn: Turn::NONE,
         resized: false,
         is_damaged: false,
@@ -95,7 +95,7 @@ pub(super) fn count(steps: &[Step]) -> usize {
 pub(super) fn outlook(extension: Option<&str>, steps: &[Step], format: &Format) -> Engine {
     let source = extension.and_then(Format::from_extension);
     match source {
-        Some(Ok(Format::Jpeg)) => expect(steps, format),
+        Some(Ok(Format::Jpeg | Format::Png)) => expect(steps, format),
         _ => Engine::Magick,
     }
 }
@@ -116,7 +116,7 @@ struct Lane<'a> {
 }
 
 enum Pixels<'a> {
-    Coded(Reader<'a>),
+    Coded(Source<'a>),
     Raster(Raster),
 }
 
@@ -124,7 +124,7 @@ impl Lane<'_> {
     fn run(mut self) -> Result<Option<Converted>> {
         let conversion = self.conversion;
         let facts = self.stand_in.facts()?;
-        if !facts.is_plain {
+        if !facts.is_plain || facts.is_gray != (self.channels() <= 2) {
             return Ok(None);
         }
         if conversion.upright
@@ -154,7 +154,7 @@ impl Lane<'_> {
             return Ok(None);
         };
         if steps.is_empty() && *conversion.format == Format::Jpeg && !conversion.separate {
-            let is_gray = raster.gray || raster.channels == 1;
+            let is_gray = raster.gray || raster.channels <= 2;
             let (like, quality) = self.stand_in.encode(conversion.format, is_gray)?;
             if let Some(bytes) = jpeg::encode(&like, quality, &raster) {
                 let converted = self.stand_in.encoded(bytes, &raster, Engine::Native);
@@ -196,10 +196,17 @@ impl Lane<'_> {
         Ok(Some(()))
     }
 
+    fn channels(&self) -> usize {
+        match &self.pixels {
+            Pixels::Coded(source) => source.channels(),
+            Pixels::Raster(raster) => raster.channels,
+        }
+    }
+
     /// The size of the picture, turned as it is to be.
     fn size(&self) -> (usize, usize) {
         let (width, height) = match &self.pixels {
-            Pixels::Coded(reader) => reader.size(),
+            Pixels::Coded(source) => source.size(),
             Pixels::Raster(raster) => (raster.width, raster.height),
         };
         if self.turn.transposes() {
@@ -227,7 +234,8 @@ impl Lane<'_> {
             return Ok(Some(()));
         }
         let enlarges = factor(from.0, size.0) * factor(from.1, size.1) > 1.0;
-        let filter = filter.unwrap_or(if self.is_indexed || enlarges {
+        let has_alpha = self.channels().is_multiple_of(2);
+        let filter = filter.unwrap_or(if self.is_indexed || has_alpha || enlarges {
             Filter::Mitchell
         } else {
             Filter::Lanczos
@@ -353,7 +361,7 @@ impl Lane<'_> {
         if let Pixels::Coded(reader) = &self.pixels {
             let (width, height) = reader.size();
             let (was_indexed, was_resized) = (self.is_indexed, self.resized);
-            let channels = Reader::channels(reader);
+            let channels = reader.channels();
             let decoded = self.replace(WHOLE, |pixels| {
                 let mut raster = Raster::new(width, height, channels);
                 if let Pixels::Coded(reader) = pixels {
@@ -412,6 +420,10 @@ impl Lane<'_> {
         };
         let size = (region.width, region.height);
         let is_gray = ground[0] == ground[1] && ground[1] == ground[2];
+        // To draw over means to mix, then.
+        if self.channels().is_multiple_of(2) {
+            return Ok(None);
+        }
         let (from, page) = (self.size(), self.stand_in.page());
         if !facts.composes_over || !fits(size) || !page.is_covered(from) {
             return Ok(None);
