@@ -63,6 +63,16 @@ pub(crate) struct Facts {
     pub(crate) composes_over: bool,
 }
 
+/// A file that ImageMagick made of a little picture.
+#[derive(Debug)]
+pub(crate) struct Like {
+    pub(crate) bytes: Bytes,
+    /// The image's quality, or the one that is set; 0 for neither.
+    pub(crate) quality: usize,
+    /// The quality that is set; 0 if none is.
+    pub(crate) set_quality: usize,
+}
+
 /// A rectangle that may lie outside the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Region {
@@ -293,25 +303,25 @@ impl<'a> StandIn<'a> {
         }
     }
 
-    /// Has ImageMagick encode the one pixel, gray or not: a file with everything that it would write but the pixels, and
-    /// how it would have coded those.
-    pub(crate) fn encode(&mut self, format: &Format, gray: bool) -> Result<(Bytes, u64)> {
-        self.fill(&Raster {
-            width: 1,
-            height: 1,
-            channels: 3,
-            samples: if gray { vec![0; 3] } else { vec![255, 0, 0] },
-            gray,
-        })?;
+    /// Has ImageMagick encode a little picture: a file with everything that it would write but the pixels, and how it would
+    /// have coded those.
+    pub(crate) fn encode(&mut self, format: &Format, little: &Raster) -> Result<Like> {
+        self.fill(little)?;
         // Settings reach the image when the next option runs.
         self.apply(&Step::new("-noop", &[]))?;
         // SAFETY: the image is the wand's, and nothing else works on the wand.
         let quality = unsafe { (*self.wand.first_image()).quality };
+        // SAFETY: the wand is live.
+        let set_quality = unsafe { im::MagickGetCompressionQuality(self.wand.as_wand()) };
         let written = self.wand.write(format.name());
         let (bytes, warning) =
             written.map_err(|complaint| super::write_error(format, &complaint))?;
         self.output.note(warning);
-        Ok((bytes, quality as u64))
+        Ok(Like {
+            bytes,
+            quality,
+            set_quality,
+        })
     }
 
     /// The result that was encoded natively.

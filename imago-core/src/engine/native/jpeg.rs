@@ -72,10 +72,10 @@ pub(super) fn stand_in(jpeg: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Encodes a picture as ImageMagick encoded another one, with all of its profiles and comments.
-pub(super) fn encode(like: &[u8], quality: u64, raster: &Raster) -> Option<Bytes> {
+pub(super) fn encode(like: &[u8], quality: usize, raster: &Raster) -> Option<Bytes> {
     /// The transform that ImageMagick takes up to this quality is the faster one.
-    const FAST: u64 = 90;
-    const DEFAULT_QUALITY: u64 = 92;
+    const FAST: usize = 90;
+    const DEFAULT_QUALITY: usize = 92;
     let quality = if quality == 0 {
         DEFAULT_QUALITY
     } else {

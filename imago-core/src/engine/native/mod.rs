@@ -18,6 +18,8 @@ pub(crate) use filter::Filter;
 pub(crate) use page::Page;
 pub(crate) use raster::Raster;
 
+use bytes::Bytes;
+
 use super::magick::lane::{StandIn, fits};
 use super::{Conversion, Converted, Engine, Fidelity, Format, Input, colour};
 use crate::error::Result;
@@ -78,10 +80,12 @@ fn expect(steps: &[Step], format: &Format) -> Engine {
     let resizes = steps[..done]
         .iter()
         .any(|step| matches!(Part::of(step), Part::Resize(_) | Part::Thumbnail(_)));
-    match done == steps.len() && *format == Format::Jpeg {
-        true => Engine::Native,
-        false if resizes => Engine::NativeMagick,
-        false => Engine::Magick,
+    if done == steps.len() && matches!(format, Format::Jpeg | Format::Png) {
+        Engine::Native
+    } else if resizes {
+        Engine::NativeMagick
+    } else {
+        Engine::Magick
     }
 }
 
@@ -153,13 +157,15 @@ impl Lane<'_> {
         let Pixels::Raster(raster) = self.pixels else {
             return Ok(None);
         };
-        if steps.is_empty() && *conversion.format == Format::Jpeg && !conversion.separate {
-            let is_gray = raster.gray || raster.channels <= 2;
-            let (like, quality) = self.stand_in.encode(conversion.format, is_gray)?;
-            if let Some(bytes) = jpeg::encode(&like, quality, &raster) {
-                let converted = self.stand_in.encoded(bytes, &raster, Engine::Native);
-                return Ok(Some(converted));
-            }
+        // ImageMagick's encoder for PNG makes more of a table of colours than is known here.
+        let is_ready = !self.is_indexed || *conversion.format == Format::Jpeg;
+        if steps.is_empty()
+            && !conversion.separate
+            && is_ready
+            && let Some(bytes) = encode(&mut self.stand_in, conversion, &raster)?
+        {
+            let converted = self.stand_in.encoded(bytes, &raster, Engine::Native);
+            return Ok(Some(converted));
         }
         if self.is_indexed {
             return Ok(None);
@@ -438,6 +444,40 @@ impl Lane<'_> {
         self.stand_in.set_page(page.scaled(from, size));
         self.is_indexed = false;
         Ok(Some(()))
+    }
+}
+
+/// Encodes a picture as ImageMagick would, if that is known.
+fn encode(
+    stand_in: &mut StandIn<'_>,
+    conversion: &Conversion<'_>,
+    raster: &Raster,
+) -> Result<Option<Bytes>> {
+    match conversion.format {
+        Format::Jpeg => {
+            let is_gray = raster.gray || raster.channels <= 2;
+            let mut pixel = Raster::new(1, 1, 3);
+            if !is_gray {
+                pixel.samples[0] = u8::MAX;
+            }
+            let like = stand_in.encode(conversion.format, &pixel)?;
+            Ok(jpeg::encode(&like.bytes, like.quality, raster))
+        }
+        Format::Png => {
+            let size = (raster.width, raster.height);
+            let is_plain = !raster.gray || raster.channels <= 2;
+            let is_told = conversion.steps.iter().any(plan::is_about_png);
+            if !is_plain || is_told || !stand_in.page().is_covered(size) {
+                return Ok(None);
+            }
+            let sample = png::sample(raster);
+            let page = stand_in.page();
+            stand_in.set_page(Page::of((sample.width, sample.height)));
+            let like = stand_in.encode(conversion.format, &sample)?;
+            stand_in.set_page(page);
+            Ok(png::encode(&like.bytes, like.set_quality, raster))
+        }
+        _ => Ok(None),
     }
 }
 
