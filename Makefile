@@ -38,6 +38,10 @@ check: deps ## formatting, lints, documentation, and rules that no lint knows
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --document-private-items
 	scripts/check-rules.sh
 
+.PHONY: bench
+bench: deps ## measure conversions and parsing, beside the magick command
+	$(CARGO) bench -p imago-benches
+
 .PHONY: docs
 docs: deps ## write the pages that are generated: docs/operations.md, docs/conformance.md
 	IMAGO_WRITE_DOCS=1 $(CARGO) test -p imago-server --lib docs_are_fresh

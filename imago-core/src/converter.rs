@@ -9,12 +9,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 
+use crate::engine::magick::runtime;
 use crate::engine::{
     self, Conversion, Converted, Engine, Fidelity, Format, Identity, Input, Limits, Stop, colour,
-    generator, ghostscript, magick,
+    generator, ghostscript,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::operation::{Pipeline, Step};
+use crate::sandbox::{Fences, Sandbox, Workers};
 use crate::storage::{Cache, CacheStatus, Location, ObjectHeaders, Stores};
 use crate::target::Target;
 
@@ -211,6 +213,8 @@ pub struct Converter(Arc<Inner>);
 
 struct Inner {
     pool: rayon::ThreadPool,
+    workers: Arc<Workers>,
+    fences: Fences,
     stores: Stores,
     cache: Option<Cache>,
     limits: Limits,
@@ -240,6 +244,7 @@ pub struct Builder {
     native: bool,
     fidelity: Fidelity,
     ghostscript: bool,
+    sandbox: Sandbox,
 }
 
 impl Default for Builder {
@@ -256,6 +261,7 @@ impl Default for Builder {
             native: true,
             fidelity: Fidelity::Exact,
             ghostscript: false,
+            sandbox: Sandbox::in_process(),
         }
     }
 }
@@ -343,7 +349,14 @@ impl Builder {
         self
     }
 
-    /// Starts ImageMagick, the pool and the cache.
+    /// Where conversions run. Default: [in this process](Sandbox::in_process).
+    #[must_use]
+    pub fn sandbox(mut self, sandbox: Sandbox) -> Self {
+        self.sandbox = sandbox;
+        self
+    }
+
+    /// Starts ImageMagick, the pool, a first process for conversions, and the cache.
     pub async fn build(self) -> Result<Converter> {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(self.threads)
@@ -361,18 +374,26 @@ impl Builder {
             Some((directory, max_bytes)) => Some(Cache::open(&directory, max_bytes).await?),
             None => None,
         };
-        magick::set_limits(&self.limits);
+        runtime::set_limits(&self.limits);
+        let cmyk = match (self.cmyk_to_rgb, &self.cmyk_profile) {
+            (false, _) => None,
+            (true, None) => Some(Bytes::from_static(colour::CMYK)),
+            (true, Some(file)) => Some(read_cmyk_profile(file).await?),
+        };
+        let threads = pool.current_num_threads();
+        let workers = Workers::new(self.sandbox, threads, &self.limits, cmyk.as_ref())?;
+        let workers = Arc::new(workers);
+        let first = Arc::clone(&workers);
+        let fences = on_pool(&pool, move || first.fences()).await?;
         Ok(Converter(Arc::new(Inner {
             pool,
+            workers,
+            fences,
             stores,
             cache,
             limits: self.limits,
             animations: self.animations,
-            cmyk: match (self.cmyk_to_rgb, &self.cmyk_profile) {
-                (false, _) => None,
-                (true, None) => Some(Bytes::from_static(colour::CMYK)),
-                (true, Some(file)) => Some(read_cmyk_profile(file).await?),
-            },
+            cmyk,
             upright: self.upright,
             native: self.native,
             fidelity: self.fidelity,
@@ -390,6 +411,11 @@ impl Converter {
     /// How many images are converted at once.
     pub fn threads(&self) -> usize {
         self.0.pool.current_num_threads()
+    }
+
+    /// What holds conversions.
+    pub fn fences(&self) -> Fences {
+        self.0.fences
     }
 
     /// Checks an action without fetching anything, and says everything that is wrong with it.
@@ -608,17 +634,29 @@ impl Converter {
     ///
     /// It waits for a thread of the pool as a conversion does. A future that is dropped cancels it.
     pub async fn identify(&self, image: impl Into<Bytes>) -> Result<Identity> {
+        let image = image.into();
+        let bytes = image.len() as u64;
         let image = Input::Object {
-            bytes: image.into(),
+            bytes: image,
             name: String::new(),
             extension: None,
             selector: None,
         };
         let timeout = self.0.limits.timeout;
+        let mut image = [image];
         let ghostscript = self.0.ghostscript.clone();
-        let work = move |stop: &Stop| magick::identify(&image, ghostscript.as_deref(), stop);
+        let workers = Arc::clone(&self.0.workers);
+        let work = move |stop: &Stop| {
+            if let Some(program) = &ghostscript {
+                ghostscript::draw_all(&mut image, &[], program, stop)?;
+            }
+            workers.identify(&image[0], stop)
+        };
         let (identity, _) = self.on_pool(timeout, work).await;
-        identity.map_err(|error| error.context("can't identify the image"))
+        match identity {
+            Ok(identity) => Ok(Identity { bytes, ..identity }),
+            Err(error) => Err(error.context("can't identify the image")),
+        }
     }
 
     /// Parses operation strings, and finds what they read.
@@ -676,14 +714,18 @@ impl Converter {
         &self,
         (timeout, fidelity): (Duration, Fidelity),
         pipeline: Pipeline,
-        inputs: Vec<Input>,
+        mut inputs: Vec<Input>,
         format: Format,
         separate: bool,
     ) -> (Result<Converted>, Duration) {
         let (animations, upright, native) = (self.0.animations, self.0.upright, self.0.native);
         let (cmyk, ghostscript) = (self.0.cmyk.clone(), self.0.ghostscript.clone());
+        let workers = Arc::clone(&self.0.workers);
         let work = move |stop: &Stop| {
-            engine::convert(&Conversion {
+            if let Some(program) = &ghostscript {
+                ghostscript::draw_all(&mut inputs, pipeline.steps(), program, stop)?;
+            }
+            workers.convert(&Conversion {
                 inputs: &inputs,
                 steps: pipeline.steps(),
                 format: &format,
@@ -693,7 +735,6 @@ impl Converter {
                 upright,
                 native,
                 fidelity,
-                ghostscript: ghostscript.as_deref(),
                 stop,
             })
         };
@@ -706,28 +747,45 @@ impl Converter {
         timeout: Duration,
         work: impl FnOnce(&Stop) -> Result<T> + Send + 'static,
     ) -> (Result<T>, Duration) {
-        let (sender, receiver) = tokio::sync::oneshot::channel();
         let stop = Arc::new(Stop::after(timeout));
         let _canceled = CancelOnDrop(Arc::clone(&stop));
-        self.0.pool.spawn(move || {
+        let timed = move || {
             let started = Instant::now();
             stop.start();
-            // A panic on the pool would end the process, and take every other conversion with it.
-            let result = catch_unwind(AssertUnwindSafe(|| work(&stop)));
-            let result = result.unwrap_or_else(|_| {
-                Err(Error::new(
-                    ErrorKind::Internal,
-                    "the conversion hit a bug in Imago; the log has its place",
-                ))
-            });
-            // Nobody waits any more where the future was dropped.
-            drop(sender.send((result, started.elapsed())));
-        });
-        receiver.await.unwrap_or_else(|_| {
-            let error = Error::new(ErrorKind::Internal, "the pool dropped the conversion");
-            (Err(error), Duration::ZERO)
-        })
+            let result = work(&stop);
+            Ok((result, started.elapsed()))
+        };
+        match on_pool(&self.0.pool, timed).await {
+            Ok((result, took)) => (result, took),
+            Err(error) => (Err(error), Duration::ZERO),
+        }
     }
+}
+
+/// Runs work on a pool.
+async fn on_pool<T: Send + 'static>(
+    pool: &rayon::ThreadPool,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    pool.spawn(move || {
+        // A panic on the pool would end the process, and take every other conversion with it.
+        let result = catch_unwind(AssertUnwindSafe(work));
+        let result = result.unwrap_or_else(|_| {
+            Err(Error::new(
+                ErrorKind::Internal,
+                "the conversion hit a bug in Imago; the log has its place",
+            ))
+        });
+        // Nobody waits any more where the future was dropped.
+        drop(sender.send(result));
+    });
+    receiver.await.unwrap_or_else(|_| {
+        Err(Error::new(
+            ErrorKind::Internal,
+            "the pool dropped the conversion",
+        ))
+    })
 }
 
 impl fmt::Debug for Converter {

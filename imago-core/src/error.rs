@@ -55,6 +55,9 @@ pub enum ErrorKind {
     Timeout,
     /// The conversion was canceled.
     Canceled,
+    /// The process that ran the conversion came to an end in the middle of it, and no limit tells why. The image or an
+    /// operation on it may have hit a bug; or it was bad luck, as when the machine is out of memory.
+    Crashed,
     /// Imago's own fault: a bug, or the machine it runs on.
     Internal,
 }

@@ -25,6 +25,7 @@ mod converter;
 mod engine;
 mod error;
 mod operation;
+pub mod sandbox;
 pub mod storage;
 mod target;
 

@@ -116,7 +116,7 @@ fn magick(case: &Case) -> (bool, bool) {
         .args(["rose:", case.option])
         .args(&case.arguments)
         .arg("null:")
-        .env("MAGICK_THREAD_LIMIT", "1")
+        .envs([("MAGICK_THREAD_LIMIT", "1"), ("OMP_NUM_THREADS", "1")])
         .env("MAGICK_TIME_LIMIT", "20")
         .output()
         .expect("`magick` runs");

@@ -961,3 +961,32 @@ async fn animations_are_whole_when_their_pixels_move() {
     let theirs = magick(&[&reduced], &["FILE", "-resize", "20x15"], "gif");
     assert_eq!(images::signatures(&ours), images::signatures(&theirs));
 }
+
+/// FFTW's planner is one for the whole process: conversions that enter it together used to break the heap.
+#[tokio::test]
+async fn fourier_transforms_side_by_side_do_no_harm() {
+    let stores = Stores::builder()
+        .memory(true)
+        .build()
+        .expect("stores in memory need nothing");
+    let converter = Converter::builder()
+        .stores(stores)
+        .threads(16)
+        .build()
+        .await
+        .expect("a converter starts");
+    let actions: Vec<_> = (0..600)
+        .map(|index| {
+            let size = 16 + index % 48;
+            Action::new("gradient:red-blue", format!("memory://b/{index}.png")).operations([
+                format!("size {size}x{size}"),
+                "fft".to_owned(),
+                "ift".to_owned(),
+            ])
+        })
+        .collect();
+    let outcomes: Vec<_> = converter.convert_all(&actions).collect().await;
+    for (index, outcome) in outcomes {
+        outcome.unwrap_or_else(|error| panic!("action {index}: {error}"));
+    }
+}

@@ -17,6 +17,10 @@ const MINUTE: u64 = 60;
 /// All settings, each with its default. A configuration file has this shape, in TOML.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch that can be set by itself"
+)]
 pub struct Config {
     /// The address to listen on; port 0 takes a free one. Default `127.0.0.1:8080`.
     pub listen: SocketAddr,
@@ -36,6 +40,10 @@ pub struct Config {
     pub ghostscript: bool,
     /// Whether the native engine does what it can, with ImageMagick's result and much faster. Default yes.
     pub native: bool,
+    /// Whether conversions run in confined processes. Default yes.
+    pub sandbox: bool,
+    /// Whether the server refuses to run where the kernel lacks a part of what confines them. Default no.
+    pub require_sandbox: bool,
     /// What is done of itself where a chain of operations leaves it open.
     pub defaults: Defaults,
     /// What a request may ask for, and how long it may take.
@@ -122,6 +130,8 @@ impl Default for Config {
             http_private: false,
             ghostscript: false,
             native: true,
+            sandbox: true,
+            require_sandbox: false,
             defaults: Defaults::default(),
             limits: Limits::default(),
             jobs: Jobs::default(),
@@ -208,6 +218,11 @@ impl Config {
                 humantime::format_duration(limits.timeout),
                 humantime::format_duration(limits.max_timeout),
             )));
+        }
+        if self.require_sandbox && !self.sandbox {
+            return Err(ConfigError(
+                "`require-sandbox` and `sandbox = false` can't both be".to_owned(),
+            ));
         }
         Ok(())
     }
@@ -313,6 +328,8 @@ mod tests {
             http-private = true
             ghostscript = true
             native = false
+            sandbox = false
+            require-sandbox = true
 
             [defaults]
             animations = false
@@ -358,6 +375,8 @@ mod tests {
             http_private: true,
             ghostscript: true,
             native: false,
+            sandbox: false,
+            require_sandbox: true,
             defaults: Defaults {
                 animations: false,
                 cmyk: false,
@@ -450,7 +469,7 @@ mod tests {
     #[test]
     fn values_that_could_not_work_are_refused() {
         type Change = fn(&mut Config);
-        let cases: [(Change, &str); 5] = [
+        let cases: [(Change, &str); 6] = [
             (|c| c.threads = Some(0), "`threads`"),
             (|c| c.limits.actions = 0, "`limits.actions`"),
             (|c| c.limits.body = ByteSize(0), "`limits.body`"),
@@ -461,6 +480,10 @@ mod tests {
             (
                 |c| c.limits.timeout = Duration::from_secs(7200),
                 "`limits.max-timeout`, got 2h and 1h",
+            ),
+            (
+                |c| (c.sandbox, c.require_sandbox) = (false, true),
+                "`require-sandbox` and `sandbox = false`",
             ),
         ];
         for (change, expected) in cases {

@@ -11,6 +11,7 @@ use imago_server::cli::{self, Cli, Command};
 use imago_server::logging;
 
 fn main() -> ExitCode {
+    imago_core::sandbox::enter_if_child();
     match run(Cli::parse()) {
         Ok(code) => code,
         Err(error) => {

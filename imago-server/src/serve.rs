@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 use std::sync::Arc;
 
+use imago_core::sandbox::Sandbox;
 use imago_core::storage::{Stores, StoresBuilder};
 use imago_core::{Converter, Limits};
 use tokio::net::TcpListener;
@@ -43,6 +44,12 @@ pub async fn serve(config: Config) -> Result<bool, Box<dyn Error + Send + Sync>>
             config.data.display()
         )))?;
     let converter = converter(&config, stores(&config).build()?).await?;
+    let fences = converter.fences();
+    if fences.are_complete() {
+        log::info!("{fences}");
+    } else {
+        log::warn!("{fences}: an image that breaks a decoder may do harm");
+    }
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(named(format!("can't listen on {}", config.listen)))?;
@@ -104,7 +111,8 @@ pub(crate) async fn converter(config: &Config, stores: Stores) -> imago_core::Re
         .upright(defaults.upright)
         .native(config.native)
         .fidelity(defaults.fidelity.into())
-        .ghostscript(config.ghostscript);
+        .ghostscript(config.ghostscript)
+        .sandbox(sandbox(config));
     if let Some(file) = &defaults.cmyk_profile {
         builder = builder.cmyk_profile(file);
     }
@@ -115,6 +123,32 @@ pub(crate) async fn converter(config: &Config, stores: Stores) -> imago_core::Re
         builder = builder.cache(config.data.join("cache"), config.cache_size.as_u64());
     }
     builder.build().await
+}
+
+/// What of the environment the processes for conversions see: where libraries, and ImageMagick's and the fonts' tables,
+/// are. Credentials are not among it.
+const ENVIRONMENT: &[&str] = &[
+    "DYLD_LIBRARY_PATH",
+    "FONTCONFIG_FILE",
+    "FONTCONFIG_PATH",
+    "LD_LIBRARY_PATH",
+    "MAGICK_CODER_MODULE_PATH",
+    "MAGICK_CONFIGURE_PATH",
+    "MAGICK_HOME",
+    "RUST_BACKTRACE",
+    "XDG_DATA_DIRS",
+];
+
+/// Where the conversions of this configuration run.
+fn sandbox(config: &Config) -> Sandbox {
+    if !config.sandbox {
+        return Sandbox::in_process();
+    }
+    let seen = ENVIRONMENT.iter();
+    let seen = seen.filter_map(|name| Some((name, std::env::var_os(name)?)));
+    Sandbox::processes()
+        .required(config.require_sandbox)
+        .environment(seen)
 }
 
 /// The signals that ask the server to end.

@@ -10,8 +10,12 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::Stop;
+use bytes::Bytes;
+
+use super::magick::formats;
+use super::{Input, Stop};
 use crate::error::{Error, ErrorKind, Result};
+use crate::operation::Step;
 
 /// ImageMagick's names of the formats that Ghostscript reads.
 const FORMATS: &[&str] = &[
@@ -34,8 +38,9 @@ const BOUNDED: &str = r#"ulimit -t 600 && ulimit -v 4194304 && ulimit -c 0 && ex
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Pages, as one stream of PNM images.
+#[derive(Debug)]
 pub(crate) struct Pages {
-    pub(crate) pnm: Vec<u8>,
+    pub(crate) pnm: Bytes,
     /// Pixels to an inch, across and down.
     pub(crate) density: (f64, f64),
 }
@@ -61,9 +66,62 @@ pub(crate) fn find() -> Result<PathBuf> {
         })
 }
 
+/// Draws those inputs of a conversion that are documents. The first input is the source, the others are those of steps.
+///
+/// It is done before the conversion, and outside the process that does it: to start a program is what that must not do.
+pub(crate) fn draw_all(
+    inputs: &mut [Input],
+    steps: &[Step],
+    program: &Path,
+    stop: &Stop,
+) -> Result<()> {
+    let Some((source, others)) = inputs.split_first_mut() else {
+        return Ok(());
+    };
+    let settings = steps.iter().take_while(|step| step.is_setting()).count();
+    draw_input(source, &steps[..settings], program, stop)?;
+    let reads = steps.iter().enumerate();
+    let reads = reads.filter(|(_, step)| step.input().is_some());
+    for (input, (index, step)) in others.iter_mut().zip(reads) {
+        if step.option == "-read" {
+            draw_input(input, &steps[..index], program, stop)
+                .map_err(|error| error.context(&format!("`{step}` failed")))?;
+        }
+    }
+    Ok(())
+}
+
+/// Draws an input if it is a document. `before` are the steps that precede it.
+fn draw_input(input: &mut Input, before: &[Step], program: &Path, stop: &Stop) -> Result<()> {
+    let Input::Object {
+        bytes,
+        name,
+        extension,
+        selector,
+    } = input
+    else {
+        return Ok(());
+    };
+    let format = formats::sniff(bytes, extension.as_deref());
+    let Some(format) = format.filter(|format| reads(&format.name)) else {
+        return Ok(());
+    };
+    let density = |step: &&Step| matches!(step.option, "-density" | "+density");
+    let density = before.iter().rfind(density);
+    let density = density.and_then(|step| step.arguments.first());
+    let density = density.map_or("", String::as_str);
+    let pages = draw(program, bytes, density, selector.as_deref(), stop)?;
+    *input = Input::Pages {
+        pages,
+        name: std::mem::take(name),
+        format: format.name,
+    };
+    Ok(())
+}
+
 /// Draws pages on white. `density` is a geometry such as `300` or `300x150`, `selector` what stands between the brackets
 /// of `file[0]`.
-pub(crate) fn draw(
+fn draw(
     program: &Path,
     document: &[u8],
     density: &str,
@@ -126,7 +184,10 @@ pub(crate) fn draw(
         ));
     }
     match (status.success(), pnm.is_empty(), selector) {
-        (true, false, _) => Ok(Pages { pnm, density }),
+        (true, false, _) => Ok(Pages {
+            pnm: pnm.into(),
+            density,
+        }),
         (true, true, Some(selector)) => Err(Error::new(
             ErrorKind::BadImage,
             format!("`[{selector}]` selects nothing: there is no such page"),

@@ -1,7 +1,9 @@
 //! What an image is, by its header.
 
+use serde::{Deserialize, Serialize};
+
 /// What an image is. Of several images in one file, size and the like are those of the first.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Identity {
     /// ImageMagick's name of the format: `JPEG`.
@@ -30,7 +32,7 @@ pub struct Identity {
 }
 
 /// A resolution.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Density {
     /// Pixels to a unit, across.

@@ -10,12 +10,12 @@ pub(crate) mod magick;
 mod native;
 mod svg;
 
-use std::path::Path;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 pub(crate) use format::shown;
 pub use format::{Format, FormatInfo, OtherFormat, formats};
@@ -26,7 +26,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::operation::Step;
 
 /// What a conversion may use. ImageMagick keeps these for the whole process, so the last converter built sets them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Limits {
     /// The largest source, in bytes. Default: 512 MiB.
@@ -41,6 +41,10 @@ pub struct Limits {
     pub frames: u64,
     /// The memory for the pixels of all conversions together, in bytes. Default: 4 GiB.
     pub memory: u64,
+    /// The largest result, in bytes, of all its files together. Default: 1 GiB.
+    pub output_bytes: u64,
+    /// The most that temporary files of one conversion may take, in bytes, in a [sandbox](crate::sandbox). Default: 4 GiB.
+    pub scratch_bytes: u64,
     /// How long one conversion may take, and the default where an action names no time. Default: 5 minutes.
     pub timeout: Duration,
 }
@@ -54,13 +58,15 @@ impl Default for Limits {
             pixels: 256_000_000,
             frames: 10_000,
             memory: 4 << 30,
+            output_bytes: 1 << 30,
+            scratch_bytes: 4 << 30,
             timeout: Duration::from_secs(300),
         }
     }
 }
 
 /// What ran a conversion.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Engine {
     /// ImageMagick, from the first byte to the last.
@@ -83,7 +89,7 @@ impl Engine {
 }
 
 /// How near a result has to be to what the operations mean.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Fidelity {
     /// ImageMagick's own result.
@@ -116,9 +122,22 @@ pub(crate) struct Conversion<'a> {
     /// Whether the native engine does what it can.
     pub(crate) native: bool,
     pub(crate) fidelity: Fidelity,
-    /// Ghostscript, if it may be run.
-    pub(crate) ghostscript: Option<&'a Path>,
     pub(crate) stop: &'a Stop,
+}
+
+/// Runs one conversion on this thread, to its end or until it is to stop.
+pub(crate) fn convert(conversion: &Conversion<'_>) -> Result<Converted> {
+    if conversion.native
+        && let Some(converted) = native::convert(conversion)?
+    {
+        return Ok(converted);
+    }
+    magick::convert(conversion)
+}
+
+/// Says what an image is, on this thread.
+pub(crate) fn identify(image: &Input, stop: &Stop) -> Result<Identity> {
+    magick::identify(image, stop)
 }
 
 /// What images are read from.
@@ -133,6 +152,14 @@ pub(crate) enum Input {
         extension: Option<String>,
         /// Which frames or which region of it: what stands between the brackets of `file[0]`.
         selector: Option<String>,
+    },
+    /// A document, which Ghostscript has drawn.
+    Pages {
+        pages: ghostscript::Pages,
+        /// What the document is called.
+        name: String,
+        /// ImageMagick's name of the document's format.
+        format: String,
     },
     /// One of ImageMagick's generators with its argument: `gradient:red-blue`.
     Generated(String),
@@ -150,16 +177,6 @@ pub(crate) struct Converted {
     pub(crate) output: String,
     /// What did it.
     pub(crate) engine: Engine,
-}
-
-/// Runs one conversion on this thread, to its end or until it is to stop.
-pub(crate) fn convert(conversion: &Conversion<'_>) -> Result<Converted> {
-    if conversion.native
-        && let Some(converted) = native::convert(conversion)?
-    {
-        return Ok(converted);
-    }
-    magick::convert(conversion)
 }
 
 /// What would run steps on an object of whose name this is the end.
@@ -186,7 +203,24 @@ pub(crate) struct Stop {
     timeout: Duration,
     /// When the conversion was taken up: the wait for a thread is not counted.
     started: OnceLock<Instant>,
-    canceled: AtomicBool,
+    signals: Flags,
+}
+
+/// What is said to a running conversion from outside its thread.
+///
+/// It may lie in memory that another process writes to, so whatever bits are there must be a value.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub(crate) struct Signals {
+    /// Not zero once it is canceled.
+    pub(crate) canceled: AtomicU32,
+}
+
+#[derive(Debug)]
+enum Flags {
+    Own(Signals),
+    /// Those of the process that this one works for.
+    Shared(&'static Signals),
 }
 
 impl Stop {
@@ -195,7 +229,25 @@ impl Stop {
         Self {
             timeout,
             started: OnceLock::new(),
-            canceled: AtomicBool::new(false),
+            signals: Flags::Own(Signals {
+                canceled: AtomicU32::new(0),
+            }),
+        }
+    }
+
+    /// As [`after`](Self::after), but another process may cancel it.
+    pub(crate) const fn shared(timeout: Duration, signals: &'static Signals) -> Self {
+        Self {
+            timeout,
+            started: OnceLock::new(),
+            signals: Flags::Shared(signals),
+        }
+    }
+
+    fn signals(&self) -> &Signals {
+        match &self.signals {
+            Flags::Own(signals) => signals,
+            Flags::Shared(signals) => signals,
         }
     }
 
@@ -206,7 +258,7 @@ impl Stop {
 
     /// Stops as soon as can be.
     pub(crate) fn cancel(&self) {
-        self.canceled.store(true, Ordering::Relaxed);
+        self.signals().canceled.store(1, Ordering::Relaxed);
     }
 
     /// Whether it is time.
@@ -214,8 +266,19 @@ impl Stop {
         self.is_canceled() || self.is_late()
     }
 
-    fn is_canceled(&self) -> bool {
-        self.canceled.load(Ordering::Relaxed)
+    pub(crate) fn is_canceled(&self) -> bool {
+        self.signals().canceled.load(Ordering::Relaxed) != 0
+    }
+
+    /// How much of its time is left.
+    pub(crate) fn left(&self) -> Duration {
+        let gone = self.started.get().map_or(Duration::ZERO, Instant::elapsed);
+        self.timeout.saturating_sub(gone)
+    }
+
+    /// How much time it has in all.
+    pub(crate) const fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     fn is_late(&self) -> bool {

@@ -14,7 +14,7 @@ pub(crate) fn magick<S: AsRef<str>>(folder: &Path, words: &[S]) -> Result<String
         .args(words.iter().map(AsRef::as_ref))
         .current_dir(folder)
         // As in Imago; and two of them run at once.
-        .env("MAGICK_THREAD_LIMIT", "1")
+        .envs([("MAGICK_THREAD_LIMIT", "1"), ("OMP_NUM_THREADS", "1")])
         .stdin(Stdio::null())
         .output()
         .expect("`magick` can be started");

@@ -86,6 +86,12 @@ pub struct Settings {
     /// Let the native engine do what it can, with ImageMagick's result and much faster [default: true]
     #[arg(long, env = "IMAGO_NATIVE", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     native: Option<bool>,
+    /// Run conversions in confined processes, so that a crash costs one action only [default: true]
+    #[arg(long, env = "IMAGO_SANDBOX", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    sandbox: Option<bool>,
+    /// Refuse to run where the kernel lacks a part of what confines them [default: false]
+    #[arg(long, env = "IMAGO_REQUIRE_SANDBOX", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    require_sandbox: Option<bool>,
     /// Complete the frames of animations before operations that move pixels [default: true]
     #[arg(long, env = "IMAGO_DEFAULTS_ANIMATIONS", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     defaults_animations: Option<bool>,
@@ -159,6 +165,8 @@ impl Settings {
         set(&mut config.http_private, self.http_private);
         set(&mut config.ghostscript, self.ghostscript);
         set(&mut config.native, self.native);
+        set(&mut config.sandbox, self.sandbox);
+        set(&mut config.require_sandbox, self.require_sandbox);
         set(&mut config.defaults.animations, self.defaults_animations);
         set(&mut config.defaults.cmyk, self.defaults_cmyk);
         set(&mut config.defaults.upright, self.defaults_upright);
@@ -268,7 +276,7 @@ mod tests {
 
     #[test]
     fn every_flag_sets_its_member() {
-        let words = "--listen [::1]:9 --data /d --cache-size 1KiB --http-private --ghostscript \
+        let words = "--listen [::1]:9 --data /d --cache-size 1KiB --http-private --ghostscript --require-sandbox \
                      --defaults-animations=false --defaults-cmyk=false --defaults-cmyk-profile /p.icc \
                      --native=false --defaults-upright=false --defaults-fidelity fast --limits-actions 1 --limits-body 2KB \
                      --limits-image 3KB --limits-queue 3 --limits-connections 4 --limits-timeout 5s --limits-max-timeout 6s \
@@ -283,6 +291,7 @@ mod tests {
             http_private: true,
             ghostscript: true,
             native: false,
+            require_sandbox: true,
             defaults: crate::config::Defaults {
                 animations: false,
                 cmyk: false,
@@ -310,6 +319,8 @@ mod tests {
             .into_config(|_| None)
             .unwrap();
         assert!(!off.http_private);
+        let off = settings(&["--sandbox=false"]).into_config(|_| None);
+        assert!(!off.unwrap().sandbox);
     }
 
     /// The help is written by hand; it must not differ from what happens.
@@ -353,6 +364,8 @@ mod tests {
             ("--ghostscript", config.ghostscript.to_string()),
             ("--native", config.native.to_string()),
             ("--defaults-fidelity", "exact".to_owned()),
+            ("--sandbox", config.sandbox.to_string()),
+            ("--require-sandbox", config.require_sandbox.to_string()),
             (
                 "--defaults-animations",
                 config.defaults.animations.to_string(),

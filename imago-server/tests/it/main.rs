@@ -12,6 +12,7 @@ mod jobs;
 mod process;
 mod program;
 mod protocol;
+mod sandbox;
 mod store;
 mod submit;
 mod support;

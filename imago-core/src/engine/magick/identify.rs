@@ -1,7 +1,5 @@
 //! What an image is, read without its pixels where the format allows.
 
-use std::path::Path;
-
 use magick_rust::bindings as im;
 
 use super::source::Source;
@@ -16,12 +14,12 @@ const DECODED: &[&str] = &[
 ];
 
 /// Reads what an image is, on this thread. The fences are those of a conversion.
-pub(crate) fn identify(image: &Input, ghostscript: Option<&Path>, stop: &Stop) -> Result<Identity> {
-    let source = Source::of(image, ghostscript)?;
+pub(crate) fn identify(image: &Input, stop: &Stop) -> Result<Identity> {
+    let source = Source::of(image)?;
     let mut wand = Wand::new(stop);
     let size = match image {
         Input::Object { bytes, .. } => bytes.len(),
-        Input::Generated(_) => 0,
+        Input::Pages { .. } | Input::Generated(_) => 0,
     };
     let frames = match source.object() {
         None => {

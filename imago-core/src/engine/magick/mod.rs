@@ -15,7 +15,7 @@ mod named_file;
 pub(crate) mod options;
 mod policy;
 mod profile;
-mod runtime;
+pub(crate) mod runtime;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -25,7 +25,6 @@ mod wand;
 use magick_rust::bindings::ExceptionType;
 
 pub(crate) use identify::identify;
-pub(crate) use runtime::set_limits;
 use source::Source;
 use text::Output;
 use wand::{Complaint, Wand};
@@ -42,7 +41,7 @@ pub(crate) fn convert(conversion: &Conversion<'_>) -> Result<Converted> {
     let mut steps = conversion.steps;
 
     let source = inputs.next().ok_or_else(|| missing_input("the source"))?;
-    let source = Source::of(source, conversion.ghostscript)?;
+    let source = Source::of(source)?;
     if source.is_drawn() {
         let settings = steps.iter().take_while(|step| step.is_setting()).count();
         let before;
@@ -103,9 +102,7 @@ fn run<'a>(
         .ok_or_else(|| missing_input(&step.to_string()))?;
     let before = images(wand);
     let warning = match step.option {
-        "-read" => {
-            Source::of(input, conversion.ghostscript).and_then(|input| input.read_into(wand))
-        }
+        "-read" => Source::of(input).and_then(|input| input.read_into(wand)),
         _ => named_file::apply(wand, step, input),
     };
     let warning = warning.map_err(|error| error.context(&format!("`{step}` failed")))?;

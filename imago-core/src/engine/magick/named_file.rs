@@ -25,6 +25,7 @@ const NO_IMAGE: &[&str] = &["-cdl", "-decipher", "-encipher"];
 pub(super) fn apply(wand: &mut Wand<'_>, step: &Step, input: &Input) -> Result<Option<Complaint>> {
     let (file, argument) = match input {
         Input::Generated(generator) => (None, generator.clone()),
+        Input::Pages { format, .. } => return Err(super::source::not_read(format)),
         Input::Object {
             bytes, extension, ..
         } => {
@@ -55,7 +56,7 @@ fn prefix(step: &Step, input: &Input, extension: Option<&str>) -> Result<String>
     if step.option == "-profile" && PROFILES.contains(&extension.as_str()) {
         return Ok(format!("{extension}:"));
     }
-    Ok(format!("{}:", Source::of(input, None)?.format()))
+    Ok(format!("{}:", Source::of(input)?.format()))
 }
 
 /// Puts bytes where ImageMagick may open them, until the file is dropped.

@@ -1,12 +1,13 @@
 //! The start of ImageMagick in this process: once, with its security policy, before the first wand.
 
-use std::ffi::{CStr, CString, c_char};
-use std::sync::{LazyLock, Once};
+use std::ffi::{CStr, CString, c_char, c_int};
+use std::sync::{LazyLock, Once, OnceLock};
 
 use magick_rust::bindings as im;
 
 use super::policy;
 use crate::engine::Limits;
+use crate::sandbox::Scratch;
 
 /// Starts ImageMagick if it has not been started, and closes what no conversion may open.
 pub(crate) fn start() {
@@ -15,7 +16,7 @@ pub(crate) fn start() {
         // SAFETY: called once, and before any other function of the library.
         unsafe { im::MagickWandGenesis() };
         load_fonts();
-        let document = policy::document(&super::formats::names(), scratch());
+        let document = policy(scratch());
         let document = CString::new(document).expect("a policy is written without NUL");
         let exception = Exception::new();
         // SAFETY: the document and the exception outlive the call.
@@ -31,6 +32,44 @@ pub(crate) fn start() {
     });
 }
 
+/// Keeps OpenMP from starting threads for what this thread does, where ImageMagick was built with it.
+///
+/// ImageMagick's own limit does not reach all of its loops: its Fourier transforms start threads that meet in FFTW's planner,
+/// which is not made for that.
+pub(super) fn one_thread() {
+    static SET_NUM_THREADS: LazyLock<Option<extern "C" fn(c_int)>> = LazyLock::new(|| {
+        // SAFETY: the name is a C string; the call looks through the libraries that are loaded.
+        let symbol = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"omp_set_num_threads".as_ptr()) };
+        // SAFETY: OpenMP gives the function of this name this type, and a null pointer is `None`.
+        unsafe { std::mem::transmute(symbol) }
+    });
+    if let Some(set_num_threads) = *SET_NUM_THREADS {
+        set_num_threads(1);
+    }
+}
+
+#[cfg(not(feature = "fault-injection"))]
+fn policy(scratch: Option<&str>) -> String {
+    policy::document(&super::formats::names(), scratch)
+}
+
+#[cfg(feature = "fault-injection")]
+fn policy(scratch: Option<&str>) -> String {
+    if OPEN.get().is_some() {
+        return "<policymap></policymap>".to_owned();
+    }
+    policy::document(&super::formats::names(), scratch)
+}
+
+/// Leaves this fence open, to try others by themselves. To be said before the start.
+#[cfg(feature = "fault-injection")]
+pub(crate) fn leave_open() {
+    OPEN.get_or_init(|| ());
+}
+
+#[cfg(feature = "fault-injection")]
+static OPEN: OnceLock<()> = OnceLock::new();
+
 /// Has ImageMagick read its lists of fonts, which it does at the first use of one and may not once the policy is set.
 ///
 /// Without the lists it finds another default font than the `magick` command does.
@@ -40,21 +79,31 @@ fn load_fonts() {
     unsafe { im::GetTypeInfo(c"*".as_ptr(), exception.as_ptr()) };
 }
 
+/// Has ImageMagick use this directory for temporary files, and none of its own making. To be said before the start.
+pub(crate) fn use_scratch(directory: String) {
+    let set = GIVEN.set(directory);
+    debug_assert!(set.is_ok(), "it is said once");
+}
+
+/// The directory that this process was given.
+static GIVEN: OnceLock<String> = OnceLock::new();
+
 /// The directory for formats that ImageMagick codes by way of a file: made anew for this process, its owner's alone.
-pub(super) fn scratch() -> Option<&'static str> {
+pub(crate) fn scratch() -> Option<&'static str> {
     static SCRATCH: LazyLock<Option<String>> = LazyLock::new(|| {
-        let directory = tempfile::Builder::new()
-            .prefix("imago-")
-            .rand_bytes(16)
-            .tempdir()
-            .and_then(|directory| directory.keep().canonicalize())
+        if let Some(given) = GIVEN.get() {
+            return Some(given.clone());
+        }
+        let scratch = Scratch::create()
             .inspect_err(|error| {
                 log::warn!(
                     "no directory for temporary files, so formats that need one, such as AVIF and HEIC, will fail: {error}"
                 );
             })
             .ok()?;
-        let directory = directory.to_str().map(str::to_owned)?;
+        let directory = scratch.path().to_str().map(str::to_owned)?;
+        // It stays locked, and so in use, as long as the process lives.
+        std::mem::forget(scratch);
         if !policy::can_except(&directory) {
             log::warn!(
                 "temporary files can't lie below `{directory}`, so formats that need them, such as AVIF and HEIC, will fail; expected a path of letters, digits, `.`, `_` and `-`"

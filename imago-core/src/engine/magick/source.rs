@@ -1,13 +1,12 @@
 //! What images are read from: bytes in a format that is read here, or a generator.
 
-use std::path::Path;
-
 use magick_rust::bindings::ExceptionType;
 
 use super::formats::{self, RawFormat};
 use super::wand::{Complaint, Wand};
 use super::{kind, named_file, text};
-use crate::engine::{Input, ghostscript, shown, svg};
+use crate::engine::ghostscript::{self, Pages};
+use crate::engine::{Input, shown, svg};
 use crate::error::{Error, ErrorKind, Result};
 use crate::operation::Step;
 
@@ -19,22 +18,29 @@ pub(super) enum Source<'a> {
         format: RawFormat,
         selector: Option<&'a str>,
     },
-    /// A document that Ghostscript draws.
+    /// A document that Ghostscript has drawn.
     Document {
-        bytes: &'a [u8],
+        pages: &'a Pages,
         name: &'a str,
-        format: RawFormat,
-        selector: Option<&'a str>,
-        program: &'a Path,
+        format: &'a str,
     },
     Generated(&'a str),
 }
 
 impl<'a> Source<'a> {
-    /// Looks at an input before ImageMagick does. `ghostscript` is the program, if it may be run.
-    pub(super) fn of(input: &'a Input, ghostscript: Option<&'a Path>) -> Result<Self> {
+    /// Looks at an input before ImageMagick does.
+    pub(super) fn of(input: &'a Input) -> Result<Self> {
         match input {
             Input::Generated(generator) => Ok(Self::Generated(generator)),
+            Input::Pages {
+                pages,
+                name,
+                format,
+            } => Ok(Self::Document {
+                pages,
+                name,
+                format,
+            }),
             Input::Object {
                 bytes,
                 name,
@@ -43,17 +49,7 @@ impl<'a> Source<'a> {
             } => {
                 let format = format_of(bytes, extension.as_deref())?;
                 let selector = selector.as_deref();
-                if ghostscript::reads(&format.name) {
-                    let program = ghostscript.ok_or_else(|| not_read(&format.name))?;
-                    return Ok(Self::Document {
-                        bytes,
-                        name,
-                        format,
-                        selector,
-                        program,
-                    });
-                }
-                if !format.readable {
+                if ghostscript::reads(&format.name) || !format.readable {
                     return Err(not_read(&format.name));
                 }
                 Ok(Self::Object {
@@ -69,7 +65,8 @@ impl<'a> Source<'a> {
     /// ImageMagick's name of its format; empty for a generator.
     pub(super) fn format(&self) -> &str {
         match self {
-            Self::Object { format, .. } | Self::Document { format, .. } => &format.name,
+            Self::Object { format, .. } => &format.name,
+            Self::Document { format, .. } => format,
             Self::Generated(_) => "",
         }
     }
@@ -103,14 +100,7 @@ impl<'a> Source<'a> {
                 selector,
                 ..
             } => wand.read(bytes, &format.name, *selector),
-            Self::Document {
-                bytes,
-                selector,
-                program,
-                ..
-            } => {
-                let density = text::option(wand, c"density");
-                let pages = ghostscript::draw(program, bytes, &density, *selector, wand.stop())?;
+            Self::Document { pages, .. } => {
                 let read = wand.read(&pages.pnm, "PNM", None);
                 text::set_density(wand, before, pages.density);
                 read
@@ -143,8 +133,8 @@ impl<'a> Source<'a> {
     pub(super) fn damaged(&self, complaint: Option<&Complaint>) -> Error {
         let why = complaint.map_or("it holds no image", |complaint| complaint.text.as_str());
         let message = match self {
-            Self::Object { format, .. } | Self::Document { format, .. } => {
-                format!("it is a damaged {} image: {why}", shown(&format.name))
+            Self::Object { .. } | Self::Document { .. } => {
+                format!("it is a damaged {} image: {why}", shown(self.format()))
             }
             Self::Generated(generator) => format!("`{generator}` makes no image: {why}"),
         };
@@ -165,11 +155,11 @@ impl<'a> Source<'a> {
         }
         match (kind(complaint, ErrorKind::BadImage), self) {
             (ErrorKind::BadImage, _) | (_, Self::Generated(_)) => self.damaged(Some(complaint)),
-            (kind, Self::Object { format, .. } | Self::Document { format, .. }) => Error::new(
+            (kind, _) => Error::new(
                 kind,
                 format!(
                     "the {} image can't be read: {}",
-                    shown(&format.name),
+                    shown(self.format()),
                     complaint.text
                 ),
             ),
@@ -201,7 +191,7 @@ fn format_of(bytes: &[u8], extension: Option<&str>) -> Result<RawFormat> {
     Ok(format)
 }
 
-fn not_read(format: &str) -> Error {
+pub(super) fn not_read(format: &str) -> Error {
     let way_out = if ghostscript::reads(format) {
         ": that takes Ghostscript, which the operator has to allow (`--ghostscript`)"
     } else {

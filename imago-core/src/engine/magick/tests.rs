@@ -37,7 +37,6 @@ fn run_until(source: &[u8], steps: &[Step], format: &Format, stop: &Stop) -> Res
         upright: false,
         native: false,
         fidelity: Fidelity::Exact,
-        ghostscript: None,
         stop,
     })
 }
@@ -154,7 +153,7 @@ fn a_conversion_that_takes_too_long_ends() {
 
 #[test]
 fn an_operation_that_wants_too_much_is_an_error() {
-    set_limits(&crate::Limits::default());
+    runtime::set_limits(&crate::Limits::default());
     for geometry in ["70000x10!", "60000x60000!"] {
         let steps = [Step::new("-resize", &[geometry])];
         let result = run(PICTURE, &steps, &Format::Png);

@@ -2,6 +2,7 @@
 
 use std::ffi::{CString, c_char, c_void};
 use std::ptr;
+use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use magick_rust::bindings as im;
@@ -18,6 +19,12 @@ pub(super) struct Wand<'a> {
     /// The progress monitor reads it through a pointer that every image of the wand keeps.
     stop: &'a Stop,
 }
+
+/// Operators that use FFTW, whose planner is one for the whole process and must not be entered by two threads at once
+/// (<https://www.fftw.org/fftw3_doc/Thread-safety.html>). ImageMagick guards only a part of its calls.
+const FOURIER: &[&str] = &["-fft", "+fft", "-ift", "+ift"];
+
+static PLANNER: Mutex<()> = Mutex::new(());
 
 /// What ImageMagick says went wrong, or what it only remarks.
 #[derive(Debug, Clone)]
@@ -44,6 +51,7 @@ pub(super) struct Extent {
 impl<'a> Wand<'a> {
     pub(super) fn new(stop: &'a Stop) -> Self {
         runtime::start();
+        runtime::one_thread();
         // SAFETY: both arguments may be null; the call ends the process rather than return null.
         let cli = unsafe { im::AcquireMagickCLI(ptr::null_mut(), ptr::null_mut()) };
         let wand = Self { cli, stop };
@@ -100,6 +108,9 @@ impl<'a> Wand<'a> {
         let argument = |index: usize| -> *const c_char {
             arguments.get(index).map_or(ptr::null(), |a| a.as_ptr())
         };
+        let _alone = FOURIER
+            .contains(&step.option)
+            .then(|| PLANNER.lock().unwrap_or_else(PoisonError::into_inner));
         // SAFETY: the wand is live; the call reads as many arguments as its table says, two at most, and the parser saw
         // to it that there are as many.
         unsafe { im::CLIOption(self.cli, option.as_ptr(), argument(0), argument(1)) };

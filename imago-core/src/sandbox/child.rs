@@ -1,0 +1,225 @@
+//! The life of a child: it is set up, takes its rights from itself, and converts until its parent has no more for it.
+
+use std::fs::File;
+use std::io::{self, IoSliceMut, Read as _, Write as _};
+use std::os::fd::{FromRawFd as _, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use serde::Serialize;
+
+use super::confine;
+use super::death;
+use super::frame::{self, Frame, Kind};
+use super::mailbox::{Mailbox, SharedSignals};
+use super::message::{self, Answer, Failure, Question, Ready, Setup, Work};
+use crate::engine::magick::runtime;
+use crate::engine::{self, Signals, Stop};
+use crate::error::{Error, ErrorKind, Result};
+
+struct Child {
+    /// As a file: the calls by which sockets are read and written are among those that it has not.
+    socket: File,
+    inbox: Mailbox,
+    outbox: Mailbox,
+    signals: &'static Signals,
+    cmyk: Option<Bytes>,
+    output_bytes: u64,
+}
+
+/// Lives it, on the socket that is its standard input, and gives the code to exit with.
+pub(super) fn live() -> i32 {
+    let begun = confine::alone().map_err(|error| {
+        Error::new(
+            ErrorKind::Internal,
+            format!("it can't be set apart: {error}"),
+        )
+    });
+    let child = begun.and_then(|()| Child::start());
+    match child.and_then(|mut child| child.work()) {
+        Ok(()) => 0,
+        Err(error) => {
+            // The parent reads it where it says what became of its child.
+            drop(writeln!(io::stderr(), "{error}"));
+            1
+        }
+    }
+}
+
+impl Child {
+    #[expect(unsafe_code, reason = "standard input is taken over")]
+    fn start() -> Result<Self> {
+        // SAFETY: nothing else in this program uses its standard input.
+        let socket = unsafe { OwnedFd::from_raw_fd(0) };
+        let socket = File::from(socket);
+        let (frame, files) = first_frame(&socket).map_err(lost)?;
+        let [inbox, outbox, signals] = files;
+        let signals = SharedSignals::open(signals).map_err(lost)?;
+        let mut child = Self {
+            socket,
+            inbox: inbox.into(),
+            outbox: outbox.into(),
+            signals: signals.leak(),
+            cmyk: None,
+            output_bytes: 0,
+        };
+        let (setup, mut rest) = child.take::<Setup>(frame)?;
+        // Copied: the mailbox is written over with the next message.
+        child.cmyk = match setup.cmyk {
+            Some(length) => Some(Bytes::copy_from_slice(&message::take(&mut rest, length)?)),
+            None => None,
+        };
+        child.output_bytes = setup.limits.output_bytes;
+        match Self::confine(&setup) {
+            Ok(ready) => child.send(Kind::Ready, &ready, &[])?,
+            Err(error) => child.send(Kind::Failed, &Failure::of(&error), &[])?,
+        }
+        Ok(child)
+    }
+
+    /// Starts the engine, and shuts the doors behind it.
+    fn confine(setup: &Setup) -> Result<Ready> {
+        // It may have ended before its end could be told.
+        if std::os::unix::process::parent_id() != setup.parent {
+            return Err(Error::new(ErrorKind::Internal, "its parent is no more"));
+        }
+        runtime::use_scratch(setup.scratch.clone());
+        #[cfg(feature = "fault-injection")]
+        if setup.open.policy {
+            runtime::leave_open();
+        }
+        runtime::set_limits(&setup.limits);
+        confine::limit(setup).map_err(|error| {
+            Error::new(
+                ErrorKind::Internal,
+                format!("its limits can't be set: {error}"),
+            )
+        })?;
+        confine::shut(setup)
+    }
+
+    /// Does what it is asked, until nobody is there to ask.
+    fn work(&mut self) -> Result<()> {
+        let mut bytes = [0; frame::LENGTH];
+        loop {
+            match self.socket.read_exact(&mut bytes) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+                Err(error) => return Err(lost(error)),
+            }
+            let frame = Frame::parse(&bytes)
+                .map_err(|frame::NoFrame(why)| Error::new(ErrorKind::Internal, why))?;
+            // The parent's own code has no panic on its way; the child's must not be an end without a word.
+            let done = catch_unwind(AssertUnwindSafe(|| self.one(frame)));
+            match done.unwrap_or_else(|_| Err(bug())) {
+                Ok(()) => {}
+                Err(error) => self.send(Kind::Failed, &Failure::of(&error), &[])?,
+            }
+        }
+    }
+
+    fn one(&mut self, frame: Frame) -> Result<()> {
+        match frame.kind {
+            Kind::Convert => {
+                let (work, bytes) = self.take::<Work>(frame)?;
+                #[cfg(feature = "fault-injection")]
+                super::fault::misbehave(&bytes, &mut self.socket)?;
+                let stop = self.stop(work.timeout);
+                let cmyk = self.cmyk.clone();
+                let converted = work.run(bytes, cmyk.as_deref(), &stop, engine::convert)?;
+                let files: Vec<_> = converted.files.iter().map(|file| &file.bytes[..]).collect();
+                self.send(Kind::Converted, &Answer::of(&converted), &files)
+            }
+            Kind::Identify => {
+                let (question, mut bytes) = self.take::<Question>(frame)?;
+                #[cfg(feature = "fault-injection")]
+                super::fault::misbehave(&bytes, &mut self.socket)?;
+                let stop = self.stop(question.timeout);
+                let identity = engine::identify(&question.input.with(&mut bytes)?, &stop)?;
+                self.send(Kind::Identified, &identity, &[])
+            }
+            _ => Err(Error::new(
+                ErrorKind::Internal,
+                "a message is of no kind that a child is sent",
+            )),
+        }
+    }
+
+    fn stop(&self, timeout: Duration) -> Stop {
+        let stop = Stop::shared(timeout, self.signals);
+        stop.start();
+        stop
+    }
+
+    /// The body of a message, and the bytes behind it.
+    fn take<T: serde::de::DeserializeOwned>(&self, frame: Frame) -> Result<(T, Bytes)> {
+        let length = usize::try_from(frame.total).unwrap_or(usize::MAX);
+        let mut bytes = self.inbox.map(length).map_err(lost)?;
+        let body = message::take(&mut bytes, frame.body.into())?;
+        Ok((message::decode(&body)?, bytes))
+    }
+
+    /// Answers.
+    fn send(&mut self, kind: Kind, body: &impl Serialize, files: &[&[u8]]) -> Result<()> {
+        let size: u64 = files.iter().map(|file| file.len() as u64).sum();
+        if size > self.output_bytes {
+            return Err(Error::new(
+                ErrorKind::LimitExceeded,
+                format!(
+                    "the result is {size} bytes long, but {} is what `limits.output` allows",
+                    death::bytes(self.output_bytes)
+                ),
+            ));
+        }
+        let body = message::encode(body)?;
+        let parts = [&[body.as_slice()], files].concat();
+        let total = self.outbox.write(&parts).map_err(lost)?;
+        let frame = Frame {
+            kind,
+            body: u32::try_from(body.len()).unwrap_or(u32::MAX),
+            total,
+        };
+        self.socket.write_all(&frame.to_bytes()).map_err(lost)
+    }
+}
+
+/// The first frame, with which the files come.
+fn first_frame(socket: &File) -> io::Result<(Frame, [OwnedFd; 3])> {
+    let mut bytes = [0; frame::LENGTH];
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut slices = [IoSliceMut::new(&mut bytes)];
+    let received = recvmsg(socket, &mut slices, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?.bytes;
+    let files: Vec<_> = ancillary
+        .drain()
+        .filter_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(files) => Some(files),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    let frame = Frame::parse(&bytes)
+        .ok()
+        .filter(|_| received == frame::LENGTH);
+    match (frame, files.try_into()) {
+        (Some(frame), Ok(files)) => Ok((frame, files)),
+        _ => Err(io::ErrorKind::InvalidData.into()),
+    }
+}
+
+fn lost(error: io::Error) -> Error {
+    Error::new(
+        ErrorKind::Internal,
+        format!("the talk with the parent broke off: {error}"),
+    )
+    .with_source(error)
+}
+
+fn bug() -> Error {
+    Error::new(
+        ErrorKind::Internal,
+        "the conversion hit a bug in Imago; the log has its place",
+    )
+}
