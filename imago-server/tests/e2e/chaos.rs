@@ -53,6 +53,10 @@ async fn submit_on(
 ) {
     let client = Client::new();
     for job in 0_usize.. {
+        // Not below: what may have been accepted is asked for until it is known to be.
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
         let actions = 1 + job % 3;
         let key = format!("chaos-{number}-{job}");
         let list: Vec<_> = (0..actions)
@@ -63,9 +67,6 @@ async fn submit_on(
             .collect();
         let body = json!({ "actions": list }).to_string();
         loop {
-            if stop.load(Ordering::Relaxed) {
-                return;
-            }
             let to = address.lock().unwrap().clone();
             let headers = [("idempotency-key", key.as_str())];
             let answer = client
@@ -236,6 +237,9 @@ async fn a_full_disk_refuses_work_and_harms_nothing() {
         "the job store can't be reached, or can't write"
     );
     assert!(!accepted.is_empty());
+    // Now not even a little can be written.
+    limit_files(&service, "0");
+    assert_eq!(submit(accepted.len()).await.0, 503);
     assert_eq!(service.request("GET", "/readyz", "").await.0, 503);
     assert_eq!(service.request("GET", "/healthz", "").await.0, 200);
     let first = format!("/api/v1/work/{}", accepted[0]);
