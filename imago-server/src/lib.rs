@@ -22,4 +22,6 @@ mod serve;
 pub mod store;
 
 pub use app::App;
+#[cfg(fuzzing)]
+pub use http::read_submission;
 pub use serve::{run, serve};

@@ -28,6 +28,17 @@ pub(crate) use connections::run;
 pub(crate) use formats::document as formats_document;
 pub(crate) use problem::Problem;
 
+/// Reads a submission's body as `POST /api/v1/work` does, for the fuzz targets. Gives the answer that refuses it.
+#[cfg(fuzzing)]
+pub fn read_submission(
+    body: &[u8],
+    limits: &crate::config::Limits,
+    runner: &dyn crate::job::runner::Runner,
+) -> Result<crate::job::Submission, Response<impl hyper::body::Body + use<>>> {
+    let read = submission::read(body, limits, runner);
+    read.map(|(submission, _)| submission).map_err(Answer::from)
+}
+
 /// What handlers give: a body that is known as a whole, or one that grows.
 type Answer = Response<Either<Full<Bytes>, events::Events>>;
 
