@@ -43,7 +43,8 @@ check: deps ## formatting, lints, documentation, and rules that no lint knows
 	scripts/check-rules.sh
 
 .PHONY: bench
-bench: deps ## measure conversions and parsing, beside the magick command
+bench: deps ## measure conversions, parsing and jobs, beside the magick command
+	$(CARGO) build --release -p imago-server
 	$(CARGO) bench -p imago-benches
 
 .PHONY: docs
