@@ -31,6 +31,10 @@ demo-s3: deps tools ## the same over a real S3 server
 test: deps tools ## run all tests
 	$(CARGO) test --workspace
 
+.PHONY: chaos
+chaos: deps tools ## kill the server CHAOS_KILLS times (default 200) under load; `make test` has five kills
+	IMAGO_CHAOS_KILLS=$${CHAOS_KILLS:-200} $(CARGO) test -p imago-server --test e2e chaos -- --nocapture
+
 .PHONY: check
 check: deps ## formatting, lints, documentation, and rules that no lint knows
 	$(CARGO) fmt --all --check
@@ -39,7 +43,8 @@ check: deps ## formatting, lints, documentation, and rules that no lint knows
 	scripts/check-rules.sh
 
 .PHONY: bench
-bench: deps ## measure conversions and parsing, beside the magick command
+bench: deps ## measure conversions, parsing and jobs, beside the magick command
+	$(CARGO) build --release -p imago-server
 	$(CARGO) bench -p imago-benches
 
 .PHONY: bench-peers
