@@ -1,7 +1,6 @@
 //! The whole public path: an [`Action`] goes in, an [`Outcome`] comes out.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,13 +8,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 
+use crate::admission;
 use crate::engine::magick::runtime;
 use crate::engine::{
-    Conversion, Converted, Engine, Format, Identity, Input, Limits, Progress, Stop, colour,
-    generator, ghostscript,
+    Engine, Format, Identity, Input, Limits, Progress, colour, generator, ghostscript,
 };
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::operation::{Pipeline, Step};
+use crate::pool::{Pool, Task};
 use crate::sandbox::{Fences, Sandbox, Workers};
 use crate::storage::{Cache, CacheStatus, Location, ObjectHeaders, Stores};
 use crate::target::Target;
@@ -190,8 +190,7 @@ pub struct Timings {
 pub struct Converter(Arc<Inner>);
 
 struct Inner {
-    pool: rayon::ThreadPool,
-    workers: Arc<Workers>,
+    pool: Pool,
     fences: Fences,
     stores: Stores,
     cache: Option<Cache>,
@@ -200,7 +199,6 @@ struct Inner {
     cmyk: Option<Bytes>,
     upright: bool,
     native: bool,
-    ghostscript: Option<PathBuf>,
 }
 
 /// Builds a [`Converter`].
@@ -326,7 +324,7 @@ impl Builder {
 
     /// Starts ImageMagick, the pool, a first process for conversions, and the cache.
     pub async fn build(self) -> Result<Converter> {
-        let pool = rayon::ThreadPoolBuilder::new()
+        let threads = rayon::ThreadPoolBuilder::new()
             .num_threads(self.threads)
             .thread_name(|index| format!("imago-{index}"))
             .build()
@@ -342,29 +340,34 @@ impl Builder {
             Some((directory, max_bytes)) => Some(Cache::open(&directory, max_bytes).await?),
             None => None,
         };
-        runtime::set_limits(&self.limits);
+        let mut limits = self.limits;
+        if limits.memory == 0 {
+            limits.memory = admission::memory() / 2;
+        }
+        runtime::set_limits(&limits);
         let cmyk = match (self.cmyk_to_rgb, &self.cmyk_profile) {
             (false, _) => None,
             (true, None) => Some(Bytes::from_static(colour::CMYK)),
             (true, Some(file)) => Some(read_cmyk_profile(file).await?),
         };
-        let threads = pool.current_num_threads();
-        let workers = Workers::new(self.sandbox, threads, &self.limits, cmyk.as_ref())?;
-        let workers = Arc::new(workers);
-        let first = Arc::clone(&workers);
-        let fences = on_pool(&pool, move || first.fences()).await?;
+        let workers = Workers::new(
+            self.sandbox,
+            threads.current_num_threads(),
+            &limits,
+            cmyk.as_ref(),
+        )?;
+        let ghostscript = self.ghostscript.then(ghostscript::find).transpose()?;
+        let pool = Pool::new(threads, workers, limits.clone(), ghostscript);
         Ok(Converter(Arc::new(Inner {
+            fences: pool.fences().await?,
             pool,
-            workers,
-            fences,
             stores,
             cache,
-            limits: self.limits,
+            limits,
             animations: self.animations,
             cmyk,
             upright: self.upright,
             native: self.native,
-            ghostscript: self.ghostscript.then(ghostscript::find).transpose()?,
         })))
     }
 }
@@ -377,7 +380,7 @@ impl Converter {
 
     /// How many images are converted at once.
     pub fn threads(&self) -> usize {
-        self.0.pool.current_num_threads()
+        self.0.pool.threads()
     }
 
     /// What holds conversions.
@@ -483,15 +486,12 @@ impl Converter {
         let inputs = fetched.into_iter().map(|(input, _)| input).collect();
         timings.fetch = started.elapsed();
 
-        let (converted, took) = self
-            .run(
-                (plan.timeout, action.progress.clone()),
-                plan.pipeline,
-                inputs,
-                plan.format.clone(),
-                plan.target.is_numbered(),
-            )
-            .await;
+        let task = Task {
+            separate: plan.target.is_numbered(),
+            ..self.task(inputs, plan.pipeline, plan.format.clone())
+        };
+        let progress = action.progress.clone();
+        let (converted, took) = self.0.pool.convert(plan.timeout, progress, task).await;
         let converted = converted.map_err(|error| {
             let doing = format!("can't convert `{}`", plan.source);
             error.context(&doing).during(Stage::Convert)
@@ -584,6 +584,7 @@ impl Converter {
         pipeline: &Pipeline,
         format: Format,
     ) -> Result<Bytes> {
+        self.0.limits.check(pipeline.steps())?;
         let asked = Instant::now();
         let mut inputs = vec![Input::Object {
             bytes: source,
@@ -594,15 +595,8 @@ impl Converter {
         for origin in self.reads(pipeline)? {
             inputs.push(self.fetch(&origin, asked).await?.0);
         }
-        let (converted, _) = self
-            .run(
-                (timeout, None),
-                pipeline.clone(),
-                inputs,
-                format.clone(),
-                false,
-            )
-            .await;
+        let task = self.task(inputs, pipeline.clone(), format.clone());
+        let (converted, _) = self.0.pool.convert(timeout, None, task).await;
         let converted = converted.map_err(|error| error.context("can't convert the image"))?;
         let frames = converted.frames;
         match <[_; 1]>::try_from(converted.files) {
@@ -629,19 +623,24 @@ impl Converter {
             selector: None,
         };
         let timeout = self.0.limits.timeout;
-        let mut image = [image];
-        let ghostscript = self.0.ghostscript.clone();
-        let workers = Arc::clone(&self.0.workers);
-        let work = move |stop: &Stop| {
-            if let Some(program) = &ghostscript {
-                ghostscript::draw_all(&mut image, &[], program, stop)?;
-            }
-            workers.identify(&image[0], stop)
-        };
-        let (identity, _) = self.on_pool((timeout, None), work).await;
+        let identity = self.0.pool.identify(timeout, image).await;
         match identity {
             Ok(identity) => Ok(Identity { bytes, ..identity }),
             Err(error) => Err(error.context("can't identify the image")),
+        }
+    }
+
+    /// What is to be done on the pool, by this converter's settings.
+    fn task(&self, inputs: Vec<Input>, pipeline: Pipeline, format: Format) -> Task {
+        Task {
+            inputs,
+            pipeline,
+            format,
+            separate: false,
+            animations: self.0.animations,
+            cmyk: self.0.cmyk.clone(),
+            upright: self.0.upright,
+            native: self.0.native,
         }
     }
 
@@ -651,7 +650,9 @@ impl Converter {
             Some(input) => self.origin(input).map(drop),
             None => Ok(()),
         })?;
-        let reads = self.reads(&pipeline).map_err(|error| vec![error])?;
+        let reads = self.0.limits.check(pipeline.steps());
+        let reads = reads.and_then(|()| self.reads(&pipeline));
+        let reads = reads.map_err(|error| vec![error])?;
         Ok((pipeline, reads))
     }
 
@@ -694,83 +695,6 @@ impl Converter {
         };
         Ok((input, source.cache))
     }
-
-    /// Converts on the pool, and says how long it took.
-    async fn run(
-        &self,
-        bounds: (Duration, Option<Progress>),
-        pipeline: Pipeline,
-        mut inputs: Vec<Input>,
-        format: Format,
-        separate: bool,
-    ) -> (Result<Converted>, Duration) {
-        let (animations, upright, native) = (self.0.animations, self.0.upright, self.0.native);
-        let (cmyk, ghostscript) = (self.0.cmyk.clone(), self.0.ghostscript.clone());
-        let workers = Arc::clone(&self.0.workers);
-        let work = move |stop: &Stop| {
-            if let Some(program) = &ghostscript {
-                ghostscript::draw_all(&mut inputs, pipeline.steps(), program, stop)?;
-            }
-            workers.convert(&Conversion {
-                inputs: &inputs,
-                steps: pipeline.steps(),
-                format: &format,
-                separate: separate || pipeline.is_separate(),
-                animations,
-                cmyk: cmyk.as_deref(),
-                upright,
-                native,
-                stop,
-            })
-        };
-        self.on_pool(bounds, work).await
-    }
-
-    /// Runs work on the pool, tells how far it is, and says how long it took. The clock of its time-out starts when a thread takes it up.
-    async fn on_pool<T: Send + 'static>(
-        &self,
-        (timeout, progress): (Duration, Option<Progress>),
-        work: impl FnOnce(&Stop) -> Result<T> + Send + 'static,
-    ) -> (Result<T>, Duration) {
-        let stop = Arc::new(Stop::after(timeout).telling(progress));
-        let _canceled = CancelOnDrop(Arc::clone(&stop));
-        let timed = move || {
-            let started = Instant::now();
-            stop.start();
-            let result = work(&stop);
-            Ok((result, started.elapsed()))
-        };
-        match on_pool(&self.0.pool, timed).await {
-            Ok((result, took)) => (result, took),
-            Err(error) => (Err(error), Duration::ZERO),
-        }
-    }
-}
-
-/// Runs work on a pool.
-async fn on_pool<T: Send + 'static>(
-    pool: &rayon::ThreadPool,
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let (sender, receiver) = tokio::sync::oneshot::channel();
-    pool.spawn(move || {
-        // A panic on the pool would end the process, and take every other conversion with it.
-        let result = catch_unwind(AssertUnwindSafe(work));
-        let result = result.unwrap_or_else(|_| {
-            Err(Error::new(
-                ErrorKind::Internal,
-                "the conversion hit a bug in Imago; the log has its place",
-            ))
-        });
-        // Nobody waits any more where the future was dropped.
-        drop(sender.send(result));
-    });
-    receiver.await.unwrap_or_else(|_| {
-        Err(Error::new(
-            ErrorKind::Internal,
-            "the pool dropped the conversion",
-        ))
-    })
 }
 
 impl fmt::Debug for Converter {
@@ -779,15 +703,6 @@ impl fmt::Debug for Converter {
             .field("threads", &self.threads())
             .field("limits", &self.0.limits)
             .finish_non_exhaustive()
-    }
-}
-
-/// Ends the conversion when the future that waits for it is dropped, and does nothing to one that has ended.
-struct CancelOnDrop(Arc<Stop>);
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.cancel();
     }
 }
 

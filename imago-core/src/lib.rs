@@ -21,10 +21,12 @@
 //! # }
 //! ```
 
+mod admission;
 mod converter;
 mod engine;
 mod error;
 mod operation;
+mod pool;
 pub mod sandbox;
 pub mod storage;
 mod target;

@@ -82,6 +82,30 @@ pub struct Limits {
     /// How long a client may take to send a request's body, from its head to its end. Default 1 minute.
     #[serde(deserialize_with = "duration")]
     pub body_timeout: Duration,
+    /// The memory for all conversions together; each waits for what it needs. Default: half of what there is.
+    pub memory: Option<ByteSize>,
+    /// The largest source. Default 512 MiB.
+    pub source: ByteSize,
+    /// The largest result, all its files together. Default 1 GiB.
+    pub output: ByteSize,
+    /// The most that temporary files of one conversion may take. Default 4 GiB.
+    pub scratch: ByteSize,
+    /// The widest image, in pixels, at any stage. Default 65500.
+    pub width: u64,
+    /// The highest image, in pixels, at any stage. Default 65500.
+    pub height: u64,
+    /// The largest image, in pixels, at any stage. Default 256 million.
+    pub pixels: u64,
+    /// The most images in one source, or that operations may make. Default 10000.
+    pub frames: u64,
+    /// The largest source, in pixels, all its images together. Default 1 billion.
+    pub frame_pixels: u64,
+    /// The most operations of an action. Default 1000.
+    pub operations: usize,
+    /// How deep parentheses may lie in each other. Default 16.
+    pub nesting: usize,
+    /// The longest argument of an operation, in bytes. Default 262144.
+    pub text: usize,
 }
 
 /// What is done of itself where a chain of operations leaves it open.
@@ -167,6 +191,18 @@ impl Default for Limits {
             max_timeout: Duration::from_secs(60 * MINUTE),
             header_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(MINUTE),
+            memory: None,
+            source: ByteSize::mib(512),
+            output: ByteSize::gib(1),
+            scratch: ByteSize::gib(4),
+            width: 65_500,
+            height: 65_500,
+            pixels: 256_000_000,
+            frames: 10_000,
+            frame_pixels: 1_000_000_000,
+            operations: 1000,
+            nesting: 16,
+            text: 256 << 10,
         }
     }
 }
@@ -249,6 +285,17 @@ impl Config {
             ("limits.timeout", limits.timeout.is_zero()),
             ("limits.header-timeout", limits.header_timeout.is_zero()),
             ("limits.body-timeout", limits.body_timeout.is_zero()),
+            ("limits.memory", limits.memory == Some(ByteSize(0))),
+            ("limits.source", limits.source == ByteSize(0)),
+            ("limits.output", limits.output == ByteSize(0)),
+            ("limits.scratch", limits.scratch == ByteSize(0)),
+            ("limits.width", limits.width == 0),
+            ("limits.height", limits.height == 0),
+            ("limits.pixels", limits.pixels == 0),
+            ("limits.frames", limits.frames == 0),
+            ("limits.frame-pixels", limits.frame_pixels == 0),
+            ("limits.operations", limits.operations == 0),
+            ("limits.text", limits.text == 0),
             ("webhook.timeout", self.webhook.timeout.is_zero()),
         ];
         if let Some((name, _)) = positive.into_iter().find(|(_, is_zero)| *is_zero) {
@@ -394,6 +441,18 @@ mod tests {
             max-timeout = "5min"
             header-timeout = "6s"
             body-timeout = "1m 7s"
+            memory = "3GiB"
+            source = "4MiB"
+            output = "5MiB"
+            scratch = "6MiB"
+            width = 8
+            height = 9
+            pixels = 10
+            frames = 11
+            frame-pixels = 12
+            operations = 13
+            nesting = 14
+            text = 15
 
             [jobs]
             keep = "1day"
@@ -444,6 +503,18 @@ mod tests {
                 max_timeout: Duration::from_secs(300),
                 header_timeout: Duration::from_secs(6),
                 body_timeout: Duration::from_secs(67),
+                memory: Some(ByteSize::gib(3)),
+                source: ByteSize::mib(4),
+                output: ByteSize::mib(5),
+                scratch: ByteSize::mib(6),
+                width: 8,
+                height: 9,
+                pixels: 10,
+                frames: 11,
+                frame_pixels: 12,
+                operations: 13,
+                nesting: 14,
+                text: 15,
             },
             jobs: Jobs {
                 keep: Duration::from_secs(86_400),

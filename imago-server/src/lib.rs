@@ -25,4 +25,6 @@ mod uploads;
 pub mod webhook;
 
 pub use app::App;
+#[cfg(fuzzing)]
+pub use http::read_submission;
 pub use serve::{run, serve};

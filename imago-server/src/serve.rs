@@ -109,7 +109,20 @@ pub(crate) fn stores(config: &Config) -> StoresBuilder {
 /// The converter of this configuration.
 pub(crate) async fn converter(config: &Config, stores: Stores) -> imago_core::Result<Converter> {
     let mut limits = Limits::default();
-    limits.timeout = config.limits.max_timeout;
+    let set = &config.limits;
+    limits.timeout = set.max_timeout;
+    limits.memory = set.memory.map_or(0, |memory| memory.as_u64());
+    limits.source_bytes = set.source.as_u64();
+    limits.output_bytes = set.output.as_u64();
+    limits.scratch_bytes = set.scratch.as_u64();
+    limits.width = set.width;
+    limits.height = set.height;
+    limits.pixels = set.pixels;
+    limits.frames = set.frames;
+    limits.frame_pixels = set.frame_pixels;
+    limits.operations = set.operations;
+    limits.nesting = set.nesting;
+    limits.text = set.text;
     let defaults = &config.defaults;
     let mut builder = Converter::builder()
         .stores(stores)

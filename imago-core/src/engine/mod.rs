@@ -8,6 +8,7 @@ pub(crate) mod ghostscript;
 mod identity;
 pub(crate) mod magick;
 mod native;
+pub(crate) mod price;
 mod svg;
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -39,12 +40,21 @@ pub struct Limits {
     pub pixels: u64,
     /// The most images that a source may hold or operations may make. Default: 10,000.
     pub frames: u64,
-    /// The memory for the pixels of all conversions together, in bytes. Default: 4 GiB.
+    /// The largest source, in pixels, all its images together. Default: 1 billion.
+    pub frame_pixels: u64,
+    /// The memory for all conversions together, in bytes. Each waits until what it needs is free, and one that needs more
+    /// is refused. Default, and what 0 means: half of what the machine, or this process's control group, has.
     pub memory: u64,
     /// The largest result, in bytes, of all its files together. Default: 1 GiB.
     pub output_bytes: u64,
     /// The most that temporary files of one conversion may take, in bytes, in a [sandbox](crate::sandbox). Default: 4 GiB.
     pub scratch_bytes: u64,
+    /// The most operations of one action, settings and parentheses included. Default: 1000.
+    pub operations: usize,
+    /// How deep parentheses may lie in each other. Default: 16.
+    pub nesting: usize,
+    /// The longest argument of an operation, such as a text or a drawing, in bytes. Default: 256 KiB.
+    pub text: usize,
     /// How long one conversion may take, and the default where an action names no time. Default: 5 minutes.
     pub timeout: Duration,
 }
@@ -57,11 +67,51 @@ impl Default for Limits {
             height: 65_500,
             pixels: 256_000_000,
             frames: 10_000,
-            memory: 4 << 30,
+            frame_pixels: 1_000_000_000,
+            memory: 0,
             output_bytes: 1 << 30,
             scratch_bytes: 4 << 30,
+            operations: 1000,
+            nesting: 16,
+            text: 256 << 10,
             timeout: Duration::from_secs(300),
         }
+    }
+}
+
+impl Limits {
+    /// Refuses steps that are too many, too deep or too long.
+    pub(crate) fn check(&self, steps: &[Step]) -> Result<()> {
+        let (mut depth, mut deepest, mut longest) = (0_usize, 0, 0);
+        for step in steps {
+            match step.option {
+                "(" | "{" => depth += 1,
+                ")" | "}" => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            deepest = deepest.max(depth);
+            let lengths = step.arguments.iter().map(String::len);
+            longest = longest.max(lengths.max().unwrap_or(0));
+        }
+        let table = [
+            (steps.len(), self.operations, "operations are", "operations"),
+            (
+                deepest,
+                self.nesting,
+                "parentheses in each other are",
+                "nesting",
+            ),
+            (longest, self.text, "bytes in one argument are", "text"),
+        ];
+        for (size, limit, what, name) in table {
+            if size > limit {
+                return Err(Error::new(
+                    ErrorKind::LimitExceeded,
+                    format!("{size} {what} too many: `limits.{name}` allows {limit}"),
+                ));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -119,7 +169,18 @@ pub(crate) fn convert(conversion: &Conversion<'_>) -> Result<Converted> {
     {
         return Ok(converted);
     }
-    magick::convert(conversion)
+    magick::convert(conversion).map_err(|error| {
+        let wants = magick::wants_memory(&error);
+        error.wanting_memory(wants)
+    })
+}
+
+/// What the headers of inputs say, on this thread.
+pub(crate) fn headers(inputs: &[Input], stop: &Stop) -> Vec<Option<price::Header>> {
+    inputs
+        .iter()
+        .map(|input| magick::header(input, stop))
+        .collect()
 }
 
 /// Says what an image is, on this thread.
@@ -178,6 +239,8 @@ pub(crate) struct File {
 #[derive(Debug)]
 pub(crate) struct Stop {
     timeout: Duration,
+    /// How much of its time was gone before.
+    gone: Duration,
     /// When the conversion was taken up: the wait for a thread is not counted.
     started: OnceLock<Instant>,
     signals: Flags,
@@ -222,6 +285,7 @@ impl Stop {
     pub(crate) const fn after(timeout: Duration) -> Self {
         Self {
             timeout,
+            gone: Duration::ZERO,
             started: OnceLock::new(),
             signals: Flags::Own(Signals {
                 canceled: AtomicU32::new(0),
@@ -233,10 +297,18 @@ impl Stop {
         }
     }
 
+    /// So much of its time is gone already.
+    #[must_use]
+    pub(crate) const fn gone(mut self, gone: Duration) -> Self {
+        self.gone = gone;
+        self
+    }
+
     /// As [`after`](Self::after), but another process may cancel it.
     pub(crate) const fn shared(timeout: Duration, signals: &'static Signals) -> Self {
         Self {
             timeout,
+            gone: Duration::ZERO,
             started: OnceLock::new(),
             signals: Flags::Shared(signals),
             progress: None,
@@ -306,7 +378,7 @@ impl Stop {
     /// How much of its time is left.
     pub(crate) fn left(&self) -> Duration {
         let gone = self.started.get().map_or(Duration::ZERO, Instant::elapsed);
-        self.timeout.saturating_sub(gone)
+        self.timeout.saturating_sub(self.gone + gone)
     }
 
     /// How much time it has in all.
@@ -317,23 +389,27 @@ impl Stop {
     fn is_late(&self) -> bool {
         self.started
             .get()
-            .is_some_and(|started| started.elapsed() >= self.timeout)
+            .is_some_and(|started| self.gone + started.elapsed() >= self.timeout)
     }
 
     /// An error when it is time.
     pub(crate) fn check(&self) -> Result<()> {
-        if self.is_canceled() {
-            Err(Error::new(ErrorKind::Canceled, "it was canceled"))
-        } else if self.is_late() {
-            Err(Error::new(
-                ErrorKind::Timeout,
-                format!(
-                    "it took longer than {} s; `timeout` sets how long it may take",
-                    self.timeout.as_secs_f64()
-                ),
-            ))
+        if self.is_due() {
+            Err(self.error())
         } else {
             Ok(())
         }
+    }
+
+    /// The error of a conversion that stopped because it was to.
+    pub(crate) fn error(&self) -> Error {
+        if self.is_canceled() {
+            return Error::new(ErrorKind::Canceled, "it was canceled");
+        }
+        let message = format!(
+            "it took longer than {} s; `timeout` sets how long it may take",
+            self.timeout.as_secs_f64()
+        );
+        Error::new(ErrorKind::Timeout, message)
     }
 }

@@ -149,7 +149,9 @@ impl Get {
 }
 
 fn too_large(shown: &str, max_bytes: u64) -> impl Fn() -> Error + Send + 'static {
-    let message = format!("the object `{shown}` is larger than the limit of {max_bytes} bytes");
+    let message = format!(
+        "the object `{shown}` is larger than {max_bytes} bytes, which `limits.source` sets"
+    );
     move || Error::new(ErrorKind::LimitExceeded, message.clone())
 }
 

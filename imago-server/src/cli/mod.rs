@@ -127,6 +127,42 @@ pub struct Settings {
     /// How long a client may take to send a request's body [default: 1m]
     #[arg(long, env = "IMAGO_LIMITS_BODY_TIMEOUT", value_name = "TIME", value_parser = humantime::parse_duration)]
     limits_body_timeout: Option<Duration>,
+    /// Memory for all conversions together; each waits for what it needs [default: half of the machine's or the control group's]
+    #[arg(long, env = "IMAGO_LIMITS_MEMORY", value_name = "SIZE")]
+    limits_memory: Option<ByteSize>,
+    /// The largest source [default: 512MiB]
+    #[arg(long, env = "IMAGO_LIMITS_SOURCE", value_name = "SIZE")]
+    limits_source: Option<ByteSize>,
+    /// The largest result, all its files together [default: 1GiB]
+    #[arg(long, env = "IMAGO_LIMITS_OUTPUT", value_name = "SIZE")]
+    limits_output: Option<ByteSize>,
+    /// The most that temporary files of one conversion may take [default: 4GiB]
+    #[arg(long, env = "IMAGO_LIMITS_SCRATCH", value_name = "SIZE")]
+    limits_scratch: Option<ByteSize>,
+    /// The widest image, in pixels, at any stage [default: 65500]
+    #[arg(long, env = "IMAGO_LIMITS_WIDTH", value_name = "N")]
+    limits_width: Option<u64>,
+    /// The highest image, in pixels, at any stage [default: 65500]
+    #[arg(long, env = "IMAGO_LIMITS_HEIGHT", value_name = "N")]
+    limits_height: Option<u64>,
+    /// The largest image, in pixels, at any stage [default: 256000000]
+    #[arg(long, env = "IMAGO_LIMITS_PIXELS", value_name = "N")]
+    limits_pixels: Option<u64>,
+    /// The most images in one source, or that operations may make [default: 10000]
+    #[arg(long, env = "IMAGO_LIMITS_FRAMES", value_name = "N")]
+    limits_frames: Option<u64>,
+    /// The largest source, in pixels, all its images together [default: 1000000000]
+    #[arg(long, env = "IMAGO_LIMITS_FRAME_PIXELS", value_name = "N")]
+    limits_frame_pixels: Option<u64>,
+    /// The most operations of an action [default: 1000]
+    #[arg(long, env = "IMAGO_LIMITS_OPERATIONS", value_name = "N")]
+    limits_operations: Option<usize>,
+    /// How deep parentheses may lie in each other [default: 16]
+    #[arg(long, env = "IMAGO_LIMITS_NESTING", value_name = "N")]
+    limits_nesting: Option<usize>,
+    /// The longest argument of an operation, in bytes [default: 262144]
+    #[arg(long, env = "IMAGO_LIMITS_TEXT", value_name = "N")]
+    limits_text: Option<usize>,
     /// How long a finished job can be asked about [default: 7days]
     #[arg(long, env = "IMAGO_JOBS_KEEP", value_name = "TIME", value_parser = humantime::parse_duration)]
     jobs_keep: Option<Duration>,
@@ -184,6 +220,18 @@ impl Settings {
             self.limits_header_timeout,
         );
         set(&mut config.limits.body_timeout, self.limits_body_timeout);
+        config.limits.memory = self.limits_memory.or(config.limits.memory);
+        set(&mut config.limits.source, self.limits_source);
+        set(&mut config.limits.output, self.limits_output);
+        set(&mut config.limits.scratch, self.limits_scratch);
+        set(&mut config.limits.width, self.limits_width);
+        set(&mut config.limits.height, self.limits_height);
+        set(&mut config.limits.pixels, self.limits_pixels);
+        set(&mut config.limits.frames, self.limits_frames);
+        set(&mut config.limits.frame_pixels, self.limits_frame_pixels);
+        set(&mut config.limits.operations, self.limits_operations);
+        set(&mut config.limits.nesting, self.limits_nesting);
+        set(&mut config.limits.text, self.limits_text);
         set(&mut config.jobs.keep, self.jobs_keep);
         set(&mut config.jobs.attempts, self.jobs_attempts);
         set(&mut config.shutdown.grace, self.shutdown_grace);
@@ -302,8 +350,10 @@ mod tests {
                      --defaults-animations=false --defaults-cmyk=false --defaults-cmyk-profile /p.icc \
                      --defaults-upright=false --limits-actions 1 --limits-body 2KB \
                      --limits-image 3KB --limits-queue 3 --limits-connections 4 --limits-timeout 5s --limits-max-timeout 6s \
-                     --limits-header-timeout 7s --limits-body-timeout 8s --jobs-keep 9s --jobs-attempts 11 --shutdown-grace 10s \
-                     --webhook-private --webhook-timeout 11s";
+                     --limits-header-timeout 7s --limits-body-timeout 8s --limits-memory 3GiB --limits-source 4MiB --limits-output 5MiB \
+                     --limits-scratch 6MiB --limits-width 8 --limits-height 9 --limits-pixels 10 --limits-frames 11 \
+                     --limits-frame-pixels 12 --limits-operations 13 --limits-nesting 14 --limits-text 15 --jobs-keep 9s --jobs-attempts 11 \
+                     --shutdown-grace 10s --webhook-private --webhook-timeout 11s";
         let words: Vec<_> = words.split_whitespace().collect();
         let config = settings(&words).into_config(|_| None).unwrap();
         let seconds = Duration::from_secs;
@@ -332,6 +382,18 @@ mod tests {
             max_timeout: seconds(6),
             header_timeout: seconds(7),
             body_timeout: seconds(8),
+            memory: Some(ByteSize::gib(3)),
+            source: ByteSize::mib(4),
+            output: ByteSize::mib(5),
+            scratch: ByteSize::mib(6),
+            width: 8,
+            height: 9,
+            pixels: 10,
+            frames: 11,
+            frame_pixels: 12,
+            operations: 13,
+            nesting: 14,
+            text: 15,
         };
         expected.jobs.keep = seconds(9);
         expected.jobs.attempts = 11;
@@ -385,6 +447,29 @@ mod tests {
             ("--jobs-keep", time(config.jobs.keep)),
             ("--jobs-attempts", config.jobs.attempts.to_string()),
             ("--shutdown-grace", time(config.shutdown.grace)),
+            (
+                "--limits-source",
+                config.limits.source.display().iec().to_string(),
+            ),
+            (
+                "--limits-output",
+                config.limits.output.display().iec().to_string(),
+            ),
+            (
+                "--limits-scratch",
+                config.limits.scratch.display().iec().to_string(),
+            ),
+            ("--limits-width", config.limits.width.to_string()),
+            ("--limits-height", config.limits.height.to_string()),
+            ("--limits-pixels", config.limits.pixels.to_string()),
+            ("--limits-frames", config.limits.frames.to_string()),
+            (
+                "--limits-frame-pixels",
+                config.limits.frame_pixels.to_string(),
+            ),
+            ("--limits-operations", config.limits.operations.to_string()),
+            ("--limits-nesting", config.limits.nesting.to_string()),
+            ("--limits-text", config.limits.text.to_string()),
             ("--webhook-private", config.webhook.private.to_string()),
             ("--webhook-timeout", time(config.webhook.timeout)),
             ("--http-private", config.http_private.to_string()),

@@ -12,7 +12,7 @@ use super::{Answer, whole};
 use crate::store::StoreError;
 
 /// How many single errors an answer lists at most. Who sent 1000 bad actions has enough to do with the first of them.
-const MOST_ERRORS: usize = 100;
+pub(crate) const MOST_ERRORS: usize = 100;
 
 /// Seconds after which a full queue or an unreachable store is worth another try.
 const RETRY_AFTER_SECONDS: u64 = 5;

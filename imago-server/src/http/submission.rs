@@ -17,7 +17,7 @@ use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_path_to_error::Segment;
 
-use super::problem::{Culprit, Problem, status_of};
+use super::problem::{Culprit, MOST_ERRORS, Problem, status_of};
 use crate::config::Limits;
 use crate::job::runner::{Planned, Runner};
 use crate::job::{ActionSpec, Fidelity, Submission};
@@ -59,6 +59,7 @@ pub(crate) fn read(
     };
     let mut plans = Vec::with_capacity(count);
     let mut faulty = 0;
+    let mut at_least = "";
     let mut status = StatusCode::UNPROCESSABLE_ENTITY;
     for (index, Object(action)) in work.actions.into_iter().enumerate() {
         let known = errors.len();
@@ -84,9 +85,14 @@ pub(crate) fn read(
             Err((pointer, detail)) => errors.push(culprit(place + pointer, detail)),
         }
         faulty += usize::from(errors.len() > known);
+        // More are not listed, and each costs time to find.
+        if errors.len() >= MOST_ERRORS && index + 1 < count {
+            at_least = "at least ";
+            break;
+        }
     }
     if faulty > 0 {
-        let detail = format!("{faulty} of {count} actions can't run");
+        let detail = format!("{at_least}{faulty} of {count} actions can't run");
         return Err(Problem::new(status, detail).with_errors(errors));
     }
     Ok((submission, plans))

@@ -8,6 +8,7 @@
 )]
 
 pub(crate) mod formats;
+pub(crate) mod header;
 mod identify;
 pub(crate) mod lane;
 pub(crate) mod libjpeg;
@@ -24,6 +25,7 @@ mod wand;
 
 use magick_rust::bindings::ExceptionType;
 
+pub(crate) use header::header;
 pub(crate) use identify::identify;
 use source::Source;
 use text::Output;
@@ -189,6 +191,18 @@ fn step_error(step: &Step, complaint: &Complaint) -> Error {
         kind(complaint, ErrorKind::OperationFailed),
         format!("`{step}` failed: {}", complaint.text),
     )
+}
+
+/// Whether an error is ImageMagick's for want of memory. No class says that and nothing else.
+pub(crate) fn wants_memory(error: &Error) -> bool {
+    const WORDS: &[&str] = &[
+        "resources exhausted",
+        "resourcesexhausted",
+        "memory allocation",
+        "memoryallocation",
+    ];
+    let text = error.to_string().to_ascii_lowercase();
+    WORDS.iter().any(|word| text.contains(word))
 }
 
 /// The kind of an error of ImageMagick's, by its class; `otherwise` for those that say nothing more.

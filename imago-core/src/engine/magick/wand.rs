@@ -233,7 +233,7 @@ impl<'a> Wand<'a> {
         unsafe { im::MagickSetFormat(self.as_wand(), format.as_ptr()) };
     }
 
-    fn set_filename(&mut self, filename: &str) {
+    pub(super) fn set_filename(&mut self, filename: &str) {
         let filename = c_string(filename);
         // SAFETY: the wand is live, and the call copies the name.
         unsafe { im::MagickSetFilename(self.as_wand(), filename.as_ptr()) };
