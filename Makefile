@@ -30,6 +30,11 @@ demo-s3: deps tools ## the same over a real S3 server
 .PHONY: test
 test: deps tools ## run all tests
 	$(CARGO) test --workspace
+	scripts/schemathesis.sh 5
+
+.PHONY: schemathesis
+schemathesis: deps tools ## try the API against its description, with more than 2000 requests
+	scripts/schemathesis.sh 200
 
 .PHONY: chaos
 chaos: deps tools ## kill the server CHAOS_KILLS times (default 200) under load; `make test` has five kills
