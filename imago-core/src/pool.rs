@@ -11,7 +11,7 @@ use crate::admission::{Budget, Grant};
 use crate::engine::ghostscript::Ghostscript;
 use crate::engine::price::{self, Header, Price};
 use crate::engine::{
-    Conversion, Converted, Format, Identity, Input, Limits, Progress, Stop, ghostscript,
+    Conversion, Converted, Fidelity, Format, Identity, Input, Limits, Progress, Stop, ghostscript,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::operation::Pipeline;
@@ -48,6 +48,7 @@ pub(crate) struct Task {
     pub(crate) cmyk: Option<Bytes>,
     pub(crate) upright: bool,
     pub(crate) native: bool,
+    pub(crate) fidelity: Fidelity,
 }
 
 /// What the pool does: it may be tried several times, because it has to wait for memory.
@@ -210,6 +211,7 @@ impl Work for Task {
             cmyk: self.cmyk.as_deref(),
             upright: self.upright,
             native: self.native,
+            fidelity: self.fidelity,
             stop,
         };
         let allowed = door.allowed();

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::{Deserialize, Deserializer};
 
+use crate::job::Fidelity;
 use crate::webhook::Secret;
 
 /// In seconds.
@@ -38,6 +39,8 @@ pub struct Config {
     pub http_private: bool,
     /// Whether PDF, PostScript and EPS are read, which runs Ghostscript. Default no.
     pub ghostscript: bool,
+    /// Whether the native engine does what it can, with ImageMagick's result and much faster. Default yes.
+    pub native: bool,
     /// Whether conversions run in confined processes. Default yes.
     pub sandbox: bool,
     /// Whether the server refuses to run where the kernel lacks a part of what confines them. Default no.
@@ -120,6 +123,8 @@ pub struct Defaults {
     pub cmyk_profile: Option<PathBuf>,
     /// Whether images on their side are put upright for results that can't say which way up they are. Default yes.
     pub upright: bool,
+    /// How near to ImageMagick's own the results of actions have to be that do not say. Default `exact`.
+    pub fidelity: Fidelity,
 }
 
 /// How jobs are kept.
@@ -167,6 +172,7 @@ impl Default for Config {
             allow: Vec::new(),
             http_private: false,
             ghostscript: false,
+            native: true,
             sandbox: true,
             require_sandbox: false,
             defaults: Defaults::default(),
@@ -214,6 +220,7 @@ impl Default for Defaults {
             cmyk: true,
             cmyk_profile: None,
             upright: true,
+            fidelity: Fidelity::Exact,
         }
     }
 }
@@ -422,6 +429,7 @@ mod tests {
             allow = ["s3://shop/"]
             http-private = true
             ghostscript = true
+            native = false
             sandbox = false
             require-sandbox = true
 
@@ -430,6 +438,7 @@ mod tests {
             cmyk = false
             cmyk-profile = "/srv/swop.icc"
             upright = false
+            fidelity = "fast"
 
             [limits]
             actions = 1
@@ -485,6 +494,7 @@ mod tests {
             allow: vec!["s3://shop/".to_owned()],
             http_private: true,
             ghostscript: true,
+            native: false,
             sandbox: false,
             require_sandbox: true,
             defaults: Defaults {
@@ -492,6 +502,7 @@ mod tests {
                 cmyk: false,
                 cmyk_profile: Some(PathBuf::from("/srv/swop.icc")),
                 upright: false,
+                fidelity: Fidelity::Fast,
             },
             limits: Limits {
                 actions: 1,

@@ -122,6 +122,7 @@ fn magick(words: &str) -> Result<String> {
         cmyk: None,
         upright: false,
         native: false,
+        fidelity: crate::engine::Fidelity::Exact,
         stop: &stop,
     })?;
     let files = converted.files.iter();

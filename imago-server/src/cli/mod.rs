@@ -13,6 +13,7 @@ use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError};
+use crate::job::Fidelity;
 
 pub use check::{Check, check};
 pub use convert::{Convert, convert};
@@ -82,6 +83,9 @@ pub struct Settings {
     /// Read PDF, PostScript and EPS, which runs Ghostscript [default: false]
     #[arg(long, env = "IMAGO_GHOSTSCRIPT", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     ghostscript: Option<bool>,
+    /// Let the native engine do what it can, with ImageMagick's result and much faster [default: true]
+    #[arg(long, env = "IMAGO_NATIVE", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    native: Option<bool>,
     /// Run conversions in confined processes, so that a crash costs one action only [default: true]
     #[arg(long, env = "IMAGO_SANDBOX", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     sandbox: Option<bool>,
@@ -100,6 +104,9 @@ pub struct Settings {
     /// Put images upright for results that can't say which way up they are [default: true]
     #[arg(long, env = "IMAGO_DEFAULTS_UPRIGHT", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     defaults_upright: Option<bool>,
+    /// How near to ImageMagick's results must be whose actions do not say: exact, or fast [default: exact]
+    #[arg(long, env = "IMAGO_DEFAULTS_FIDELITY", value_name = "FIDELITY")]
+    defaults_fidelity: Option<Fidelity>,
     /// How many actions a job may have [default: 1000]
     #[arg(long, env = "IMAGO_LIMITS_ACTIONS", value_name = "N")]
     limits_actions: Option<usize>,
@@ -202,11 +209,13 @@ impl Settings {
         set(&mut config.cache_size, self.cache_size);
         set(&mut config.http_private, self.http_private);
         set(&mut config.ghostscript, self.ghostscript);
+        set(&mut config.native, self.native);
         set(&mut config.sandbox, self.sandbox);
         set(&mut config.require_sandbox, self.require_sandbox);
         set(&mut config.defaults.animations, self.defaults_animations);
         set(&mut config.defaults.cmyk, self.defaults_cmyk);
         set(&mut config.defaults.upright, self.defaults_upright);
+        set(&mut config.defaults.fidelity, self.defaults_fidelity);
         config.defaults.cmyk_profile = self.defaults_cmyk_profile.or(config.defaults.cmyk_profile);
         set(&mut config.limits.actions, self.limits_actions);
         set(&mut config.limits.body, self.limits_body);
@@ -348,7 +357,7 @@ mod tests {
     fn every_flag_sets_its_member() {
         let words = "--listen [::1]:9 --data /d --cache-size 1KiB --http-private --ghostscript --require-sandbox \
                      --defaults-animations=false --defaults-cmyk=false --defaults-cmyk-profile /p.icc \
-                     --defaults-upright=false --limits-actions 1 --limits-body 2KB \
+                     --native=false --defaults-upright=false --defaults-fidelity fast --limits-actions 1 --limits-body 2KB \
                      --limits-image 3KB --limits-queue 3 --limits-connections 4 --limits-timeout 5s --limits-max-timeout 6s \
                      --limits-header-timeout 7s --limits-body-timeout 8s --limits-memory 3GiB --limits-source 4MiB --limits-output 5MiB \
                      --limits-scratch 6MiB --limits-width 8 --limits-height 9 --limits-pixels 10 --limits-frames 11 \
@@ -363,12 +372,14 @@ mod tests {
             cache_size: ByteSize(1024),
             http_private: true,
             ghostscript: true,
+            native: false,
             require_sandbox: true,
             defaults: crate::config::Defaults {
                 animations: false,
                 cmyk: false,
                 cmyk_profile: Some(PathBuf::from("/p.icc")),
                 upright: false,
+                fidelity: Fidelity::Fast,
             },
             ..Config::default()
         };
@@ -474,6 +485,8 @@ mod tests {
             ("--webhook-timeout", time(config.webhook.timeout)),
             ("--http-private", config.http_private.to_string()),
             ("--ghostscript", config.ghostscript.to_string()),
+            ("--native", config.native.to_string()),
+            ("--defaults-fidelity", "exact".to_owned()),
             ("--sandbox", config.sandbox.to_string()),
             ("--require-sandbox", config.require_sandbox.to_string()),
             (

@@ -194,7 +194,7 @@ impl Action {
             operations: self.operations.unwrap_or_default(),
             mimetype: self.mimetype,
             timeout,
-            fidelity: self.fidelity.unwrap_or_default(),
+            fidelity: self.fidelity,
             headers: self.headers.unwrap_or_default(),
         })
     }

@@ -153,7 +153,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use super::super::{ActionSpec, Fidelity, JobId};
+    use super::super::{ActionSpec, JobId};
     use super::*;
 
     fn job() -> Job {
@@ -164,7 +164,7 @@ mod tests {
             operations: vec!["resize 200x200".to_owned()],
             mimetype: None,
             timeout: Duration::from_secs(60),
-            fidelity: Fidelity::Exact,
+            fidelity: None,
             headers: BTreeMap::new(),
         };
         let result = RawValue::from_string(r#"{"format":"JPEG"}"#.to_owned()).unwrap();

@@ -8,7 +8,7 @@ use imago_core::{Converter, Error, Format, Identity, Pipeline, Progress};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{ActionResult, ActionSpec, Milliseconds, Success};
+use super::{ActionResult, ActionSpec, Fidelity, Milliseconds, Success};
 
 /// Plans and runs single actions.
 ///
@@ -75,7 +75,7 @@ impl Runner for Converter {
         Ok(Planned {
             steps: plan.pipeline().operations().collect(),
             format: plan.format().to_string(),
-            engine: imago_core::Engine::Magick.as_str().to_owned(),
+            engine: plan.engine().as_str().to_owned(),
         })
     }
 
@@ -147,6 +147,9 @@ impl From<&ActionSpec> for imago_core::Action {
         let mut action = Self::new(&spec.infile, &spec.outfile)
             .operations(&spec.operations)
             .timeout(spec.timeout);
+        if let Some(fidelity) = spec.fidelity {
+            action = action.fidelity(fidelity.into());
+        }
         if let Some(mimetype) = &spec.mimetype {
             action = action.mimetype(mimetype);
         }
@@ -154,6 +157,15 @@ impl From<&ActionSpec> for imago_core::Action {
             action = action.header(name, value);
         }
         action
+    }
+}
+
+impl From<Fidelity> for imago_core::Fidelity {
+    fn from(fidelity: Fidelity) -> Self {
+        match fidelity {
+            Fidelity::Exact => Self::Exact,
+            Fidelity::Fast => Self::Fast,
+        }
     }
 }
 
