@@ -43,9 +43,10 @@ bench: deps ## measure conversions and parsing, beside the magick command
 	$(CARGO) bench -p imago-benches
 
 .PHONY: docs
-docs: deps ## write the pages that are generated: docs/operations.md, docs/conformance.md
+docs: deps ## write the pages that are generated: docs/operations.md, docs/conformance.md, docs/equality.md
 	IMAGO_WRITE_DOCS=1 $(CARGO) test -p imago-server --lib docs_are_fresh
 	IMAGO_WRITE_DOCS=1 $(CARGO) test -p imago-core --test conformance
+	IMAGO_WRITE_DOCS=1 $(CARGO) test -p imago-core --test equality
 
 # The sanitizer is a feature of nightly compilers, which this variable opens in a stable one.
 .PHONY: fuzz
