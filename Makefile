@@ -42,19 +42,28 @@ check: deps ## formatting, lints, documentation, and rules that no lint knows
 bench: deps ## measure conversions and parsing, beside the magick command
 	$(CARGO) bench -p imago-benches
 
+.PHONY: bench-peers
+bench-peers: deps tools ## measure Imago beside sharp, pyvips and others, and write benches/REPORT.md
+	scripts/install-bench-peers.sh
+	$(CARGO) build --release -p imago-server -p imago-benches --bins
+	target/release/bench-peers
+
 .PHONY: docs
 docs: deps ## write the pages that are generated: docs/operations.md, docs/conformance.md, docs/equality.md
 	IMAGO_WRITE_DOCS=1 $(CARGO) test -p imago-server --lib docs_are_fresh
 	IMAGO_WRITE_DOCS=1 $(CARGO) test -p imago-core --test conformance
 	IMAGO_WRITE_DOCS=1 $(CARGO) test -p imago-core --test equality
 
-# The sanitizer is a feature of nightly compilers, which this variable opens in a stable one.
 .PHONY: fuzz
-fuzz: deps ## fuzz the operation language for FUZZ_SECONDS (default 600)
-	command -v cargo-fuzz >/dev/null || $(CARGO) install --locked cargo-fuzz
-	mkdir -p fuzz/corpus/operations
-	sed -n 's/^ *("\([^"]*\)", .*/\1/p' imago-core/src/operation/tests.rs | split -l 1 -a 4 - fuzz/corpus/operations/seed-
-	RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run operations -- -max_total_time=$${FUZZ_SECONDS:-600} -max_len=400
+fuzz: deps ## fuzz FUZZ_TARGET (default all) for FUZZ_SECONDS (default 600) each
+	scripts/fuzz.sh $${FUZZ_TARGET:-all} $${FUZZ_SECONDS:-600}
+
+.PHONY: hostile
+hostile: deps tools ## give HOSTILE_FILES (default 10000) damaged pictures to a server, and watch what it does with a part of them
+	$(CARGO) build --release -p imago-server
+	$(CARGO) build --release -p testkit --bin hostile
+	target/release/hostile --files $${HOSTILE_FILES:-10000} --seed $${HOSTILE_SEED:-1}
+	target/release/hostile --files 500 --seed $${HOSTILE_SEED:-1} --trace target/hostile.trace
 
 .PHONY: deps
 deps: ## install ImageMagick 7 where it is missing

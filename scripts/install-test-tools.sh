@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Installs the servers that the tests talk to: SeaweedFS (S3), azurite (Azure Blob Storage) and nginx,
-# and Ghostscript.
+# Ghostscript, strace, and schemathesis, which tries the API against its description.
 #
 # The versions and their hashes are pinned in testkit/tools/. What comes from pip and npm goes to $IMAGO_TOOLS, or
-# target/tools of this repository; nginx and ghostscript are
-# Debian's packages. Safe to run again: what is there already is left alone.
+# target/tools of this repository; nginx, ghostscript and strace
+# are Debian's packages. Safe to run again: what is there already is left alone.
 set -euo pipefail
 
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -48,6 +48,12 @@ install_seaweedfs() {
         --no-deps --require-hashes --only-binary=:all: --target "$1" --requirement "$pins/requirements.txt"
 }
 
+install_schemathesis() {
+    need python3 'install Python 3.10 or newer with pip'
+    python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
+        --no-deps --require-hashes --only-binary=:all: --target "$1" --requirement "$pins/schemathesis.txt"
+}
+
 install_azurite() {
     need npm 'install Node.js 20 or newer with npm'
     cp "$pins/package.json" "$pins/package-lock.json" "$1/"
@@ -63,6 +69,17 @@ install_ghostscript() {
     apt-get update -qq
     apt-get install -y -qq --no-install-recommends ghostscript >/dev/null
     say "installed ghostscript in $((SECONDS - started)) s"
+}
+
+# Says what confined processes do, for `make hostile`.
+install_strace() {
+    [[ $(id -u) == 0 ]] || fail 'strace is missing: install it, or run this script as root'
+    need apt-get 'install strace with the package manager of this system'
+    local started=$SECONDS
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    apt-get install -y -qq --no-install-recommends strace >/dev/null
+    say "installed strace in $((SECONDS - started)) s"
 }
 
 # The package starts a system service on port 80 unless a policy forbids it. The tests start their own.
@@ -85,6 +102,9 @@ install_nginx() {
 hash=$(hash_of "$pins/requirements.txt")
 is_current "$tools/seaweedfs" "$hash" || replace "$tools/seaweedfs" "$hash" install_seaweedfs
 
+hash=$(hash_of "$pins/schemathesis.txt")
+is_current "$tools/schemathesis" "$hash" || replace "$tools/schemathesis" "$hash" install_schemathesis
+
 hash=$(hash_of "$pins/package.json" "$pins/package-lock.json")
 is_current "$tools/azurite" "$hash" || replace "$tools/azurite" "$hash" install_azurite
 
@@ -92,6 +112,8 @@ is_current "$tools/azurite" "$hash" || replace "$tools/azurite" "$hash" install_
 PATH=$PATH:/usr/sbin command -v nginx >/dev/null || install_nginx
 
 command -v gs >/dev/null || install_ghostscript
+
+[[ $(uname) != Linux ]] || command -v strace >/dev/null || install_strace
 
 say "$(head -c 200 "$pins/requirements.txt" | sed -n 's/ .*//;s/==/ /;1p') in $tools/seaweedfs"
 say "azurite $(sed -n 's/.*"azurite": "\(.*\)".*/\1/p' "$pins/package.json") in $tools/azurite"

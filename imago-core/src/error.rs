@@ -16,7 +16,10 @@ struct Inner {
     kind: ErrorKind,
     message: String,
     pointer: String,
+    stage: Option<Stage>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    /// Whether it might have gone well with more memory.
+    wants_memory: bool,
 }
 
 /// What went wrong, sorted by whose fault it is.
@@ -62,6 +65,32 @@ pub enum ErrorKind {
     Internal,
 }
 
+/// A part of an action's way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Stage {
+    /// Before the first byte was fetched.
+    Plan,
+    /// From the store or the cache to memory.
+    Fetch,
+    /// Decoding, operations and encoding.
+    Convert,
+    /// From memory to the store.
+    Store,
+}
+
+impl Stage {
+    /// The part as one word: `fetch`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Plan => "plan",
+            Self::Fetch => "fetch",
+            Self::Convert => "convert",
+            Self::Store => "store",
+        }
+    }
+}
+
 impl ErrorKind {
     /// Whether the same action may succeed when tried again later, with nothing changed.
     pub const fn is_transient(self) -> bool {
@@ -71,12 +100,16 @@ impl ErrorKind {
 
 impl Error {
     /// An error of this kind with its sentence: lowercase, no full stop, values in backticks.
+    ///
+    /// A sentence that repeats something very long loses the middle of it.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
-            message: message.into(),
+            message: without_middle(message.into()),
             pointer: String::new(),
+            stage: None,
             source: None,
+            wants_memory: false,
         }))
     }
 
@@ -107,6 +140,34 @@ impl Error {
         self
     }
 
+    /// Puts more behind the sentence.
+    pub(crate) fn and(mut self, more: &str) -> Self {
+        self.0.message.push_str(more);
+        self
+    }
+
+    /// Says that it might have gone well with more memory.
+    pub(crate) fn wanting_memory(mut self, wants: bool) -> Self {
+        self.0.wants_memory = wants;
+        self
+    }
+
+    /// Whether it might have gone well with more memory.
+    pub(crate) fn wants_memory(&self) -> bool {
+        self.0.wants_memory
+    }
+
+    /// Says in which part it went wrong, unless that is known already.
+    pub(crate) fn during(mut self, stage: Stage) -> Self {
+        self.0.stage.get_or_insert(stage);
+        self
+    }
+
+    /// In which part of its way the action failed, if it was on its way.
+    pub fn stage(&self) -> Option<Stage> {
+        self.0.stage
+    }
+
     /// What went wrong.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -116,6 +177,22 @@ impl Error {
     pub fn pointer(&self) -> &str {
         &self.0.pointer
     }
+}
+
+/// Shortens a sentence that is longer than anybody reads. What it is about stands at its beginning, why at its end.
+fn without_middle(mut message: String) -> String {
+    const LONGEST: usize = 3000;
+    const KEPT: usize = 1000;
+    if message.len() <= LONGEST {
+        return message;
+    }
+    let boundary = |at: &usize| message.is_char_boundary(*at);
+    let start = (0..=KEPT).rfind(boundary);
+    let end = (message.len() - KEPT..message.len()).find(boundary);
+    if let (Some(start), Some(end)) = (start, end) {
+        message.replace_range(start..end, "…");
+    }
+    message
 }
 
 impl fmt::Display for Error {
@@ -138,5 +215,22 @@ impl fmt::Debug for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_is_never_too_long() {
+        let text = |message: String| Error::new(ErrorKind::Internal, message).to_string();
+        assert_eq!(text("x".repeat(3000)).len(), 3000);
+        for long in ["x", "ä", "\u{1F4A9}"] {
+            let shown = text(format!("no `{}`: it is too long", long.repeat(100_000)));
+            assert!(shown.len() < 2100, "{long}: {}", shown.len());
+            assert!(shown.starts_with("no `"), "{shown}");
+            assert!(shown.ends_with("`: it is too long"), "{shown}");
+        }
     }
 }

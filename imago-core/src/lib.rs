@@ -21,10 +21,12 @@
 //! # }
 //! ```
 
+mod admission;
 mod converter;
 mod engine;
 mod error;
 mod operation;
+mod pool;
 pub mod sandbox;
 pub mod storage;
 mod target;
@@ -32,7 +34,7 @@ mod target;
 pub use converter::{Action, Builder, Converter, Outcome, Plan, Timings};
 pub use engine::{
     Density, Engine, Fidelity, Format, FormatInfo, Identity, Limits, OptionList, OtherFormat,
-    formats,
+    Progress, formats,
 };
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Result, Stage};
 pub use operation::{ArgumentKind, OperationInfo, OperationKind, Pipeline, operations};

@@ -74,17 +74,23 @@ pub(crate) fn new() -> HttpClient {
 
 /// Sends a request and reads its answer.
 pub(crate) fn send(client: &HttpClient, request: HttpRequest) -> Result<Answer, String> {
-    block_on(async {
-        let response = client.execute(request).await.map_err(|e| e.to_string())?;
-        let (parts, body) = response.into_parts();
-        let body = body.collect().await.map_err(|e| e.to_string())?;
-        Ok(Answer {
-            status: parts.status,
-            object: Object {
-                bytes: body.to_bytes(),
-                headers: parts.headers,
-            },
-        })
+    block_on(send_async(client, request))
+}
+
+/// As [`send`], without blocking.
+pub(crate) async fn send_async(
+    client: &HttpClient,
+    request: HttpRequest,
+) -> Result<Answer, String> {
+    let response = client.execute(request).await.map_err(|e| e.to_string())?;
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.map_err(|e| e.to_string())?;
+    Ok(Answer {
+        status: parts.status,
+        object: Object {
+            bytes: body.to_bytes(),
+            headers: parts.headers,
+        },
     })
 }
 

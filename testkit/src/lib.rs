@@ -12,11 +12,13 @@
 
 pub mod azure;
 pub mod gcs;
+pub mod hostile;
 pub mod http;
 pub mod images;
 pub mod nginx;
 pub mod process;
 pub mod s3;
+pub mod witness;
 
 mod client;
 mod ports;

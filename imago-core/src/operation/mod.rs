@@ -39,6 +39,9 @@ pub(crate) struct Step {
     pub(crate) arguments: Vec<String>,
 }
 
+/// To say what may have been meant takes a while, and a submission could hold a million words that mean nothing.
+const MOST_ERRORS: usize = 100;
+
 /// Options that read a file in the `magick` command, and an input of the action here.
 const INPUTS: &[&str] = &[
     "-cdl",
@@ -84,8 +87,8 @@ impl Step {
 impl Pipeline {
     /// Parses operation strings, applied in order.
     ///
-    /// Every string that is wrong is reported, with `/0`, `/1`, … as its error's pointer. The kind is always
-    /// [`InvalidOperation`](ErrorKind::InvalidOperation).
+    /// Every string that is wrong is reported, with `/0`, `/1`, … as its error's pointer; after a hundred of them no more
+    /// strings are looked at. The kind is always [`InvalidOperation`](ErrorKind::InvalidOperation).
     pub fn from_operations<S: AsRef<str>>(operations: &[S]) -> Result<Self, Vec<Error>> {
         Self::from_checked(operations, |_| Ok(()))
     }
@@ -103,6 +106,9 @@ impl Pipeline {
             match parsed {
                 Ok(parsed) => steps.extend(parsed),
                 Err(error) => errors.push(error.at(&format!("/{index}"))),
+            }
+            if errors.len() == MOST_ERRORS {
+                break;
             }
         }
         if errors.is_empty() {

@@ -153,7 +153,10 @@ fn a_conversion_that_takes_too_long_ends() {
 
 #[test]
 fn an_operation_that_wants_too_much_is_an_error() {
-    runtime::set_limits(&crate::Limits::default());
+    runtime::set_limits(&crate::Limits {
+        memory: 4 << 30,
+        ..crate::Limits::default()
+    });
     for geometry in ["70000x10!", "60000x60000!"] {
         let steps = [Step::new("-resize", &[geometry])];
         let result = run(PICTURE, &steps, &Format::Png);
