@@ -59,9 +59,10 @@ bench-peers: deps tools ## measure Imago beside sharp, pyvips and others, and wr
 	target/release/bench-peers
 
 .PHONY: docs
-docs: deps ## write the pages that are generated: docs/operations.md, docs/conformance.md
+docs: deps ## write the pages that are generated: docs/operations.md, docs/conformance.md, docs/equality.md
 	IMAGO_WRITE_DOCS=1 $(CARGO) test -p imago-server --lib docs_are_fresh
 	IMAGO_WRITE_DOCS=1 $(CARGO) test -p imago-core --test conformance
+	IMAGO_WRITE_DOCS=1 $(CARGO) test -p imago-core --test equality
 
 .PHONY: fuzz
 fuzz: deps ## fuzz FUZZ_TARGET (default all) for FUZZ_SECONDS (default 600) each
