@@ -1,7 +1,6 @@
 //! The whole public path: an [`Action`] goes in, an [`Outcome`] comes out.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,13 +8,15 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 
+use crate::admission;
 use crate::engine::magick::runtime;
 use crate::engine::{
-    Conversion, Converted, Engine, Format, Identity, Input, Limits, Stop, colour, generator,
+    self, Engine, Fidelity, Format, Identity, Input, Limits, Progress, colour, generator,
     ghostscript,
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::operation::{Pipeline, Step};
+use crate::pool::{Pool, Task};
 use crate::sandbox::{Fences, Sandbox, Workers};
 use crate::storage::{Cache, CacheStatus, Location, ObjectHeaders, Stores};
 use crate::target::Target;
@@ -31,7 +32,9 @@ pub struct Action {
     mimetype: Option<String>,
     headers: Vec<(String, String)>,
     timeout: Option<Duration>,
+    fidelity: Option<Fidelity>,
     not_before: Option<Instant>,
+    progress: Option<Progress>,
 }
 
 impl Action {
@@ -78,12 +81,26 @@ impl Action {
         self
     }
 
+    /// How near the result has to be. Default: [`Builder::fidelity`].
+    #[must_use]
+    pub fn fidelity(mut self, fidelity: Fidelity) -> Self {
+        self.fidelity = Some(fidelity);
+        self
+    }
+
     /// The source is read as it was at this time or later. Default: when the conversion is called for.
     ///
     /// Actions that were asked for together and name the same time share one request for the same source.
     #[must_use]
     pub fn not_before(mut self, time: Instant) -> Self {
         self.not_before = Some(time);
+        self
+    }
+
+    /// Tells this how far the conversion is.
+    #[must_use]
+    pub fn progress(mut self, progress: Progress) -> Self {
+        self.progress = Some(progress);
         self
     }
 }
@@ -100,6 +117,8 @@ pub struct Plan {
     mimetype: String,
     headers: ObjectHeaders,
     timeout: Duration,
+    fidelity: Fidelity,
+    engine: Engine,
 }
 
 /// Where images come from.
@@ -112,6 +131,19 @@ enum Origin {
     },
     /// One of ImageMagick's generators: `gradient:red-blue`.
     Generator(String),
+}
+
+impl Origin {
+    /// What the name of an object ends in, where all of it is read.
+    fn extension(&self) -> Option<&str> {
+        match self {
+            Self::Object {
+                location,
+                selector: None,
+            } => location.extension(),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Origin {
@@ -132,6 +164,13 @@ impl Plan {
     /// The format that the result would be in.
     pub fn format(&self) -> &Format {
         &self.format
+    }
+
+    /// What would convert it, as far as that can be told without the source.
+    ///
+    /// A source may yet turn out to be more than the native engine is sure of; then ImageMagick does all of it.
+    pub fn engine(&self) -> Engine {
+        self.engine
     }
 }
 
@@ -182,8 +221,7 @@ pub struct Timings {
 pub struct Converter(Arc<Inner>);
 
 struct Inner {
-    pool: rayon::ThreadPool,
-    workers: Arc<Workers>,
+    pool: Pool,
     fences: Fences,
     stores: Stores,
     cache: Option<Cache>,
@@ -192,7 +230,7 @@ struct Inner {
     cmyk: Option<Bytes>,
     upright: bool,
     native: bool,
-    ghostscript: Option<PathBuf>,
+    fidelity: Fidelity,
 }
 
 /// Builds a [`Converter`].
@@ -211,6 +249,7 @@ pub struct Builder {
     cmyk_profile: Option<PathBuf>,
     upright: bool,
     native: bool,
+    fidelity: Fidelity,
     ghostscript: bool,
     sandbox: Sandbox,
 }
@@ -227,6 +266,7 @@ impl Default for Builder {
             cmyk_profile: None,
             upright: true,
             native: true,
+            fidelity: Fidelity::Exact,
             ghostscript: false,
             sandbox: Sandbox::in_process(),
         }
@@ -302,6 +342,13 @@ impl Builder {
         self
     }
 
+    /// How near results have to be where actions do not say. Default: they are ImageMagick's own.
+    #[must_use]
+    pub fn fidelity(mut self, fidelity: Fidelity) -> Self {
+        self.fidelity = fidelity;
+        self
+    }
+
     /// Whether PDF, PostScript and EPS are read, which runs the program `gs`. Default: they are not.
     #[must_use]
     pub fn ghostscript(mut self, run: bool) -> Self {
@@ -318,7 +365,7 @@ impl Builder {
 
     /// Starts ImageMagick, the pool, a first process for conversions, and the cache.
     pub async fn build(self) -> Result<Converter> {
-        let pool = rayon::ThreadPoolBuilder::new()
+        let threads = rayon::ThreadPoolBuilder::new()
             .num_threads(self.threads)
             .thread_name(|index| format!("imago-{index}"))
             .build()
@@ -334,29 +381,35 @@ impl Builder {
             Some((directory, max_bytes)) => Some(Cache::open(&directory, max_bytes).await?),
             None => None,
         };
-        runtime::set_limits(&self.limits);
+        let mut limits = self.limits;
+        if limits.memory == 0 {
+            limits.memory = admission::memory() / 2;
+        }
+        runtime::set_limits(&limits);
         let cmyk = match (self.cmyk_to_rgb, &self.cmyk_profile) {
             (false, _) => None,
             (true, None) => Some(Bytes::from_static(colour::CMYK)),
             (true, Some(file)) => Some(read_cmyk_profile(file).await?),
         };
-        let threads = pool.current_num_threads();
-        let workers = Workers::new(self.sandbox, threads, &self.limits, cmyk.as_ref())?;
-        let workers = Arc::new(workers);
-        let first = Arc::clone(&workers);
-        let fences = on_pool(&pool, move || first.fences()).await?;
+        let workers = Workers::new(
+            self.sandbox,
+            threads.current_num_threads(),
+            &limits,
+            cmyk.as_ref(),
+        )?;
+        let ghostscript = self.ghostscript.then(ghostscript::find).transpose()?;
+        let pool = Pool::new(threads, workers, limits.clone(), ghostscript);
         Ok(Converter(Arc::new(Inner {
+            fences: pool.fences().await?,
             pool,
-            workers,
-            fences,
             stores,
             cache,
-            limits: self.limits,
+            limits,
             animations: self.animations,
             cmyk,
             upright: self.upright,
             native: self.native,
-            ghostscript: self.ghostscript.then(ghostscript::find).transpose()?,
+            fidelity: self.fidelity,
         })))
     }
 }
@@ -369,7 +422,7 @@ impl Converter {
 
     /// How many images are converted at once.
     pub fn threads(&self) -> usize {
-        self.0.pool.current_num_threads()
+        self.0.pool.threads()
     }
 
     /// What holds conversions.
@@ -435,7 +488,13 @@ impl Converter {
             (Some(source), Some(target), Ok((pipeline, reads)), Some(format), Some(headers))
                 if errors.is_empty() =>
             {
+                let engine = if self.0.native {
+                    engine::outlook(source.extension(), pipeline.steps(), &format)
+                } else {
+                    Engine::Magick
+                };
                 Ok(Plan {
+                    engine,
                     source,
                     reads,
                     target,
@@ -444,6 +503,7 @@ impl Converter {
                     mimetype,
                     headers,
                     timeout,
+                    fidelity: action.fidelity.unwrap_or(self.0.fidelity),
                 })
             }
             _ => Err(errors),
@@ -456,9 +516,9 @@ impl Converter {
     /// it fails, nothing is left at `outfile` that was not there before. A future that is dropped cancels the conversion.
     pub async fn convert(&self, action: &Action) -> Result<Outcome> {
         let plan = self.plan(action).map_err(|errors| {
-            errors.into_iter().next().unwrap_or_else(|| {
-                Error::new(ErrorKind::Internal, "a plan failed without a reason")
-            })
+            let first = errors.into_iter().next();
+            let none = || Error::new(ErrorKind::Internal, "a plan failed without a reason");
+            first.unwrap_or_else(none).during(Stage::Plan)
         })?;
         let not_before = action.not_before.unwrap_or_else(Instant::now);
         let mut timings = Timings::default();
@@ -466,24 +526,26 @@ impl Converter {
         let started = Instant::now();
         let origins = std::iter::once(&plan.source).chain(&plan.reads);
         let fetched = origins.map(|origin| self.fetch(origin, not_before));
-        let fetched = futures_util::future::try_join_all(fetched).await?;
+        let fetched = futures_util::future::try_join_all(fetched)
+            .await
+            .map_err(|error| error.during(Stage::Fetch))?;
         let cache = fetched
             .first()
             .map_or(CacheStatus::Uncached, |(_, cache)| *cache);
         let inputs = fetched.into_iter().map(|(input, _)| input).collect();
         timings.fetch = started.elapsed();
 
-        let (converted, took) = self
-            .run(
-                plan.timeout,
-                plan.pipeline,
-                inputs,
-                plan.format.clone(),
-                plan.target.is_numbered(),
-            )
-            .await;
-        let converted = converted
-            .map_err(|error| error.context(&format!("can't convert `{}`", plan.source)))?;
+        let task = Task {
+            separate: plan.target.is_numbered(),
+            fidelity: plan.fidelity,
+            ..self.task(inputs, plan.pipeline, plan.format.clone())
+        };
+        let progress = action.progress.clone();
+        let (converted, took) = self.0.pool.convert(plan.timeout, progress, task).await;
+        let converted = converted.map_err(|error| {
+            let doing = format!("can't convert `{}`", plan.source);
+            error.context(&doing).during(Stage::Convert)
+        })?;
         timings.convert = took;
 
         let started = Instant::now();
@@ -499,7 +561,8 @@ impl Converter {
                 .0
                 .stores
                 .put(&location, file.bytes, &plan.headers)
-                .await?;
+                .await
+                .map_err(|error| error.during(Stage::Store))?;
             e_tag = e_tag.or(stored.e_tag);
             files.push(url);
         }
@@ -539,6 +602,13 @@ impl Converter {
             .buffer_unordered(2 * self.threads())
     }
 
+    /// Parses operation strings, and checks that what they read may be read. Nothing is fetched.
+    ///
+    /// Each error's [pointer](Error::pointer) is the number of its string: `/0`.
+    pub fn parse(&self, operations: &[String]) -> Result<Pipeline, Vec<Error>> {
+        Ok(self.pipeline(operations)?.0)
+    }
+
     /// Converts one image in memory.
     ///
     /// What the pipeline reads beside it comes from the stores. An image of several frames in a format that holds one is
@@ -549,9 +619,25 @@ impl Converter {
         pipeline: &Pipeline,
         format: Format,
     ) -> Result<Bytes> {
+        let timeout = self.0.limits.timeout;
+        let source = Bytes::copy_from_slice(source);
+        self.convert_within(timeout, source, pipeline, format).await
+    }
+
+    /// Converts one image in memory, as [`convert_bytes`](Self::convert_bytes) does, in so much time at most.
+    ///
+    /// The time begins when a thread of the pool takes the image up. A future that is dropped cancels the conversion.
+    pub async fn convert_within(
+        &self,
+        timeout: Duration,
+        source: Bytes,
+        pipeline: &Pipeline,
+        format: Format,
+    ) -> Result<Bytes> {
+        self.0.limits.check(pipeline.steps())?;
         let asked = Instant::now();
         let mut inputs = vec![Input::Object {
-            bytes: Bytes::copy_from_slice(source),
+            bytes: source,
             name: String::new(),
             extension: None,
             selector: None,
@@ -559,10 +645,8 @@ impl Converter {
         for origin in self.reads(pipeline)? {
             inputs.push(self.fetch(&origin, asked).await?.0);
         }
-        let timeout = self.0.limits.timeout;
-        let (converted, _) = self
-            .run(timeout, pipeline.clone(), inputs, format.clone(), false)
-            .await;
+        let task = self.task(inputs, pipeline.clone(), format.clone());
+        let (converted, _) = self.0.pool.convert(timeout, None, task).await;
         let converted = converted.map_err(|error| error.context("can't convert the image"))?;
         let frames = converted.frames;
         match <[_; 1]>::try_from(converted.files) {
@@ -589,19 +673,25 @@ impl Converter {
             selector: None,
         };
         let timeout = self.0.limits.timeout;
-        let mut image = [image];
-        let ghostscript = self.0.ghostscript.clone();
-        let workers = Arc::clone(&self.0.workers);
-        let work = move |stop: &Stop| {
-            if let Some(program) = &ghostscript {
-                ghostscript::draw_all(&mut image, &[], program, stop)?;
-            }
-            workers.identify(&image[0], stop)
-        };
-        let (identity, _) = self.on_pool(timeout, work).await;
+        let identity = self.0.pool.identify(timeout, image).await;
         match identity {
             Ok(identity) => Ok(Identity { bytes, ..identity }),
             Err(error) => Err(error.context("can't identify the image")),
+        }
+    }
+
+    /// What is to be done on the pool, by this converter's settings.
+    fn task(&self, inputs: Vec<Input>, pipeline: Pipeline, format: Format) -> Task {
+        Task {
+            inputs,
+            pipeline,
+            format,
+            separate: false,
+            animations: self.0.animations,
+            cmyk: self.0.cmyk.clone(),
+            upright: self.0.upright,
+            native: self.0.native,
+            fidelity: self.0.fidelity,
         }
     }
 
@@ -611,7 +701,9 @@ impl Converter {
             Some(input) => self.origin(input).map(drop),
             None => Ok(()),
         })?;
-        let reads = self.reads(&pipeline).map_err(|error| vec![error])?;
+        let reads = self.0.limits.check(pipeline.steps());
+        let reads = reads.and_then(|()| self.reads(&pipeline));
+        let reads = reads.map_err(|error| vec![error])?;
         Ok((pipeline, reads))
     }
 
@@ -654,83 +746,6 @@ impl Converter {
         };
         Ok((input, source.cache))
     }
-
-    /// Converts on the pool, and says how long it took.
-    async fn run(
-        &self,
-        timeout: Duration,
-        pipeline: Pipeline,
-        mut inputs: Vec<Input>,
-        format: Format,
-        separate: bool,
-    ) -> (Result<Converted>, Duration) {
-        let (animations, upright, native) = (self.0.animations, self.0.upright, self.0.native);
-        let (cmyk, ghostscript) = (self.0.cmyk.clone(), self.0.ghostscript.clone());
-        let workers = Arc::clone(&self.0.workers);
-        let work = move |stop: &Stop| {
-            if let Some(program) = &ghostscript {
-                ghostscript::draw_all(&mut inputs, pipeline.steps(), program, stop)?;
-            }
-            workers.convert(&Conversion {
-                inputs: &inputs,
-                steps: pipeline.steps(),
-                format: &format,
-                separate: separate || pipeline.is_separate(),
-                animations,
-                cmyk: cmyk.as_deref(),
-                upright,
-                native,
-                stop,
-            })
-        };
-        self.on_pool(timeout, work).await
-    }
-
-    /// Runs work on the pool, and says how long it took. The clock of its time-out starts when a thread takes it up.
-    async fn on_pool<T: Send + 'static>(
-        &self,
-        timeout: Duration,
-        work: impl FnOnce(&Stop) -> Result<T> + Send + 'static,
-    ) -> (Result<T>, Duration) {
-        let stop = Arc::new(Stop::after(timeout));
-        let _canceled = CancelOnDrop(Arc::clone(&stop));
-        let timed = move || {
-            let started = Instant::now();
-            stop.start();
-            let result = work(&stop);
-            Ok((result, started.elapsed()))
-        };
-        match on_pool(&self.0.pool, timed).await {
-            Ok((result, took)) => (result, took),
-            Err(error) => (Err(error), Duration::ZERO),
-        }
-    }
-}
-
-/// Runs work on a pool.
-async fn on_pool<T: Send + 'static>(
-    pool: &rayon::ThreadPool,
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let (sender, receiver) = tokio::sync::oneshot::channel();
-    pool.spawn(move || {
-        // A panic on the pool would end the process, and take every other conversion with it.
-        let result = catch_unwind(AssertUnwindSafe(work));
-        let result = result.unwrap_or_else(|_| {
-            Err(Error::new(
-                ErrorKind::Internal,
-                "the conversion hit a bug in Imago; the log has its place",
-            ))
-        });
-        // Nobody waits any more where the future was dropped.
-        drop(sender.send(result));
-    });
-    receiver.await.unwrap_or_else(|_| {
-        Err(Error::new(
-            ErrorKind::Internal,
-            "the pool dropped the conversion",
-        ))
-    })
 }
 
 impl fmt::Debug for Converter {
@@ -739,15 +754,6 @@ impl fmt::Debug for Converter {
             .field("threads", &self.threads())
             .field("limits", &self.0.limits)
             .finish_non_exhaustive()
-    }
-}
-
-/// Ends the conversion when the future that waits for it is dropped, and does nothing to one that has ended.
-struct CancelOnDrop(Arc<Stop>);
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.cancel();
     }
 }
 

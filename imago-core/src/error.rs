@@ -16,7 +16,10 @@ struct Inner {
     kind: ErrorKind,
     message: String,
     pointer: String,
+    stage: Option<Stage>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    /// Whether it might have gone well with more memory.
+    wants_memory: bool,
 }
 
 /// What went wrong, sorted by whose fault it is.
@@ -62,6 +65,32 @@ pub enum ErrorKind {
     Internal,
 }
 
+/// A part of an action's way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Stage {
+    /// Before the first byte was fetched.
+    Plan,
+    /// From the store or the cache to memory.
+    Fetch,
+    /// Decoding, operations and encoding.
+    Convert,
+    /// From memory to the store.
+    Store,
+}
+
+impl Stage {
+    /// The part as one word: `fetch`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Plan => "plan",
+            Self::Fetch => "fetch",
+            Self::Convert => "convert",
+            Self::Store => "store",
+        }
+    }
+}
+
 impl ErrorKind {
     /// Whether the same action may succeed when tried again later, with nothing changed.
     pub const fn is_transient(self) -> bool {
@@ -78,7 +107,9 @@ impl Error {
             kind,
             message: without_middle(message.into()),
             pointer: String::new(),
+            stage: None,
             source: None,
+            wants_memory: false,
         }))
     }
 
@@ -107,6 +138,34 @@ impl Error {
     pub(crate) fn context(mut self, doing: &str) -> Self {
         self.0.message = format!("{doing}: {}", self.0.message);
         self
+    }
+
+    /// Puts more behind the sentence.
+    pub(crate) fn and(mut self, more: &str) -> Self {
+        self.0.message.push_str(more);
+        self
+    }
+
+    /// Says that it might have gone well with more memory.
+    pub(crate) fn wanting_memory(mut self, wants: bool) -> Self {
+        self.0.wants_memory = wants;
+        self
+    }
+
+    /// Whether it might have gone well with more memory.
+    pub(crate) fn wants_memory(&self) -> bool {
+        self.0.wants_memory
+    }
+
+    /// Says in which part it went wrong, unless that is known already.
+    pub(crate) fn during(mut self, stage: Stage) -> Self {
+        self.0.stage.get_or_insert(stage);
+        self
+    }
+
+    /// In which part of its way the action failed, if it was on its way.
+    pub fn stage(&self) -> Option<Stage> {
+        self.0.stage
     }
 
     /// What went wrong.

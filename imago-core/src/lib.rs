@@ -21,17 +21,20 @@
 //! # }
 //! ```
 
+mod admission;
 mod converter;
 mod engine;
 mod error;
 mod operation;
+mod pool;
 pub mod sandbox;
 pub mod storage;
 mod target;
 
 pub use converter::{Action, Builder, Converter, Outcome, Plan, Timings};
 pub use engine::{
-    Density, Engine, Format, FormatInfo, Identity, Limits, OptionList, OtherFormat, formats,
+    Density, Engine, Fidelity, Format, FormatInfo, Identity, Limits, OptionList, OtherFormat,
+    Progress, formats,
 };
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Result, Stage};
 pub use operation::{ArgumentKind, OperationInfo, OperationKind, Pipeline, operations};

@@ -3,21 +3,29 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::http::Problem;
+use crate::job::DrainRate;
+use crate::job::attempts::Most;
 use crate::job::dispatcher::Dispatcher;
+use crate::job::measured::Measured;
 use crate::job::runner::Runner;
-use crate::store::JobStore;
+use crate::metrics::Metrics;
+use crate::store::{JobStore, StoreError};
+use crate::uploads::Uploads;
 
 /// The server, but for its sockets: what is set, what runs actions, where jobs are kept, and whether it is about to end.
 pub struct App {
     pub(crate) config: Config,
     pub(crate) store: Arc<dyn JobStore>,
     pub(crate) runner: Arc<dyn Runner>,
-    /// A permit for each image that requests may bring in their bodies at the same time.
-    pub(crate) uploads: Semaphore,
+    pub(crate) metrics: Arc<Metrics>,
+    /// How fast the queue empties.
+    rate: Arc<DrainRate>,
+    /// Images that requests bring in their bodies.
+    pub(crate) uploads: Uploads,
     /// No new work is taken.
     draining: CancellationToken,
     /// Waiting polls are answered.
@@ -37,12 +45,15 @@ impl std::fmt::Debug for App {
 impl App {
     /// A server that keeps its jobs in this store and runs their actions by this runner.
     pub fn new(config: Config, store: Arc<dyn JobStore>, runner: Arc<dyn Runner>) -> Self {
+        let metrics = Arc::<Metrics>::default();
         Self {
             config,
             store,
+            rate: Arc::default(),
             // As the dispatcher's actions: some are on the pool while others come in.
-            uploads: Semaphore::new(2 * runner.threads()),
-            runner,
+            uploads: Uploads::new(2 * runner.threads()),
+            runner: Arc::new(Measured::new(runner, Arc::clone(&metrics))),
+            metrics,
             draining: CancellationToken::new(),
             closing: CancellationToken::new(),
         }
@@ -56,7 +67,13 @@ impl App {
     /// Runs jobs until `shutdown`, and ends in good order: takes no more work, lets what runs end within the
     /// configuration's `shutdown.grace`, and has waiting polls answered.
     pub async fn work(&self, shutdown: impl Future<Output = ()>) {
-        let dispatcher = Dispatcher::start(Arc::clone(&self.store), Arc::clone(&self.runner));
+        let most = Most::new(self.config.jobs.attempts, self.runner.is_isolated());
+        let dispatcher = Dispatcher::start(
+            Arc::clone(&self.store),
+            Arc::clone(&self.runner),
+            most,
+            Arc::clone(&self.rate),
+        );
         tokio::select! {
             () = shutdown => {}
             () = self.forget_old_jobs() => {}
@@ -65,15 +82,14 @@ impl App {
         self.draining.cancel();
         let grace = self.config.shutdown.grace;
         if !dispatcher.drain(grace).await {
-            log::warn!(grace_ms = grace.as_millis(); "broke off actions that did not end in time");
+            log::warn!(grace_ms = grace.as_millis(); "broke off actions that did not end in time; they run again at the next start");
         }
         if let Ok(counts) = self.store.counts().await
-            && !self.store.is_durable()
             && counts.queued + counts.working > 0
         {
-            log::warn!(
+            log::info!(
                 "jobs.queued" = counts.queued, "jobs.working" = counts.working;
-                "jobs that have not finished are lost: this store keeps them in memory"
+                "jobs that have not finished go on when the server starts again"
             );
         }
         self.closing.cancel();
@@ -96,6 +112,11 @@ impl App {
         }
     }
 
+    /// What is counted and measured.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
     /// Whether no new work is taken.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.is_cancelled()
@@ -104,6 +125,19 @@ impl App {
     /// Waits until polls are to be answered as things are.
     pub(crate) async fn closing(&self) {
         self.closing.cancelled().await;
+    }
+
+    /// What is answered to who wants something of the store that it does not do.
+    pub(crate) fn refusal(&self, error: StoreError) -> Problem {
+        let limit = match error {
+            StoreError::QueueFull { limit } => Some(limit),
+            _ => None,
+        };
+        let problem = Problem::from(error);
+        match limit {
+            Some(limit) => problem.retry_after(self.rate.retry_after(limit).as_secs()),
+            None => problem,
+        }
     }
 
     /// When another server may have taken over from this one that drains.

@@ -9,6 +9,9 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::{Deserialize, Deserializer};
 
+use crate::job::Fidelity;
+use crate::webhook::Secret;
+
 /// In seconds.
 const MINUTE: u64 = 60;
 
@@ -22,7 +25,7 @@ const MINUTE: u64 = 60;
 pub struct Config {
     /// The address to listen on; port 0 takes a free one. Default `127.0.0.1:8080`.
     pub listen: SocketAddr,
-    /// The folder for what the server keeps: the cache of sources. Default `./imago-data`.
+    /// The folder for what the server keeps: its jobs, and the cache of sources. Default `./imago-data`.
     pub data: PathBuf,
     /// Folders whose files `file://` URLs may name. None by default: then `file://` is off.
     pub file_root: Vec<PathBuf>,
@@ -36,6 +39,8 @@ pub struct Config {
     pub http_private: bool,
     /// Whether PDF, PostScript and EPS are read, which runs Ghostscript. Default no.
     pub ghostscript: bool,
+    /// Whether the native engine does what it can, with ImageMagick's result and much faster. Default yes.
+    pub native: bool,
     /// Whether conversions run in confined processes. Default yes.
     pub sandbox: bool,
     /// Whether the server refuses to run where the kernel lacks a part of what confines them. Default no.
@@ -48,6 +53,8 @@ pub struct Config {
     pub jobs: Jobs,
     /// How the server ends.
     pub shutdown: Shutdown,
+    /// How webhooks are sent.
+    pub webhook: Webhook,
     /// Options for single buckets, by their URL: `[stores."s3://bucket"]`, with what the cloud's SDK calls them.
     pub stores: BTreeMap<String, BTreeMap<String, StoreOption>>,
 }
@@ -78,6 +85,30 @@ pub struct Limits {
     /// How long a client may take to send a request's body, from its head to its end. Default 1 minute.
     #[serde(deserialize_with = "duration")]
     pub body_timeout: Duration,
+    /// The memory for all conversions together; each waits for what it needs. Default: half of what there is.
+    pub memory: Option<ByteSize>,
+    /// The largest source. Default 512 MiB.
+    pub source: ByteSize,
+    /// The largest result, all its files together. Default 1 GiB.
+    pub output: ByteSize,
+    /// The most that temporary files of one conversion may take. Default 4 GiB.
+    pub scratch: ByteSize,
+    /// The widest image, in pixels, at any stage. Default 65500.
+    pub width: u64,
+    /// The highest image, in pixels, at any stage. Default 65500.
+    pub height: u64,
+    /// The largest image, in pixels, at any stage. Default 256 million.
+    pub pixels: u64,
+    /// The most images in one source, or that operations may make. Default 10000.
+    pub frames: u64,
+    /// The largest source, in pixels, all its images together. Default 1 billion.
+    pub frame_pixels: u64,
+    /// The most operations of an action. Default 1000.
+    pub operations: usize,
+    /// How deep parentheses may lie in each other. Default 16.
+    pub nesting: usize,
+    /// The longest argument of an operation, in bytes. Default 262144.
+    pub text: usize,
 }
 
 /// What is done of itself where a chain of operations leaves it open.
@@ -92,6 +123,8 @@ pub struct Defaults {
     pub cmyk_profile: Option<PathBuf>,
     /// Whether images on their side are put upright for results that can't say which way up they are. Default yes.
     pub upright: bool,
+    /// How near to ImageMagick's own the results of actions have to be that do not say. Default `exact`.
+    pub fidelity: Fidelity,
 }
 
 /// How jobs are kept.
@@ -101,6 +134,8 @@ pub struct Jobs {
     /// How long a finished job can be asked about. Default 7 days.
     #[serde(deserialize_with = "duration")]
     pub keep: Duration,
+    /// How often an action is tried whose failure may pass, or whose process crashes. Default 3.
+    pub attempts: u32,
 }
 
 /// How the server ends.
@@ -110,6 +145,20 @@ pub struct Shutdown {
     /// How long running actions, and after them open requests, may take to end. Default 30 s.
     #[serde(deserialize_with = "duration")]
     pub grace: Duration,
+}
+
+/// How webhooks are sent.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Webhook {
+    /// What they are signed with: `whsec_` and base64. Several sign side by side while receivers change theirs. None by
+    /// default: then webhooks are off.
+    pub secrets: Vec<Secret>,
+    /// Whether they may go to private, loopback and link-local addresses. Default no.
+    pub private: bool,
+    /// How long a receiver may take to answer. Default 20 s.
+    #[serde(deserialize_with = "duration")]
+    pub timeout: Duration,
 }
 
 impl Default for Config {
@@ -123,12 +172,14 @@ impl Default for Config {
             allow: Vec::new(),
             http_private: false,
             ghostscript: false,
+            native: true,
             sandbox: true,
             require_sandbox: false,
             defaults: Defaults::default(),
             limits: Limits::default(),
             jobs: Jobs::default(),
             shutdown: Shutdown::default(),
+            webhook: Webhook::default(),
             stores: BTreeMap::new(),
         }
     }
@@ -146,6 +197,18 @@ impl Default for Limits {
             max_timeout: Duration::from_secs(60 * MINUTE),
             header_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(MINUTE),
+            memory: None,
+            source: ByteSize::mib(512),
+            output: ByteSize::gib(1),
+            scratch: ByteSize::gib(4),
+            width: 65_500,
+            height: 65_500,
+            pixels: 256_000_000,
+            frames: 10_000,
+            frame_pixels: 1_000_000_000,
+            operations: 1000,
+            nesting: 16,
+            text: 256 << 10,
         }
     }
 }
@@ -157,6 +220,7 @@ impl Default for Defaults {
             cmyk: true,
             cmyk_profile: None,
             upright: true,
+            fidelity: Fidelity::Exact,
         }
     }
 }
@@ -165,6 +229,17 @@ impl Default for Jobs {
     fn default() -> Self {
         Self {
             keep: Duration::from_secs(7 * 24 * 60 * MINUTE),
+            attempts: 3,
+        }
+    }
+}
+
+impl Default for Webhook {
+    fn default() -> Self {
+        Self {
+            secrets: Vec::new(),
+            private: false,
+            timeout: Duration::from_secs(20),
         }
     }
 }
@@ -174,6 +249,22 @@ impl Default for Shutdown {
         Self {
             grace: Duration::from_secs(30),
         }
+    }
+}
+
+impl Limits {
+    /// How long a conversion may take for which so many seconds are asked for, or an error's sentence.
+    pub(crate) fn timeout_of(&self, seconds: Option<f64>) -> Result<Duration, String> {
+        let Some(seconds) = seconds else {
+            return Ok(self.timeout);
+        };
+        Duration::try_from_secs_f64(seconds)
+            .ok()
+            .filter(|timeout| !timeout.is_zero() && *timeout <= self.max_timeout)
+            .ok_or_else(|| {
+                let most = self.max_timeout.as_secs_f64();
+                format!("expected more than 0 and at most {most} seconds (`limits.max-timeout`), got {seconds}")
+            })
     }
 }
 
@@ -197,9 +288,22 @@ impl Config {
             ("limits.image", limits.image == ByteSize(0)),
             ("limits.queue", limits.queue == 0),
             ("limits.connections", limits.connections == 0),
+            ("jobs.attempts", self.jobs.attempts == 0),
             ("limits.timeout", limits.timeout.is_zero()),
             ("limits.header-timeout", limits.header_timeout.is_zero()),
             ("limits.body-timeout", limits.body_timeout.is_zero()),
+            ("limits.memory", limits.memory == Some(ByteSize(0))),
+            ("limits.source", limits.source == ByteSize(0)),
+            ("limits.output", limits.output == ByteSize(0)),
+            ("limits.scratch", limits.scratch == ByteSize(0)),
+            ("limits.width", limits.width == 0),
+            ("limits.height", limits.height == 0),
+            ("limits.pixels", limits.pixels == 0),
+            ("limits.frames", limits.frames == 0),
+            ("limits.frame-pixels", limits.frame_pixels == 0),
+            ("limits.operations", limits.operations == 0),
+            ("limits.text", limits.text == 0),
+            ("webhook.timeout", self.webhook.timeout.is_zero()),
         ];
         if let Some((name, _)) = positive.into_iter().find(|(_, is_zero)| *is_zero) {
             return Err(ConfigError(format!("`{name}` must be more than 0, got 0")));
@@ -223,6 +327,12 @@ impl Config {
 /// Why the configuration can't be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError(String);
+
+impl ConfigError {
+    pub(crate) const fn new(sentence: String) -> Self {
+        Self(sentence)
+    }
+}
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -319,6 +429,7 @@ mod tests {
             allow = ["s3://shop/"]
             http-private = true
             ghostscript = true
+            native = false
             sandbox = false
             require-sandbox = true
 
@@ -327,6 +438,7 @@ mod tests {
             cmyk = false
             cmyk-profile = "/srv/swop.icc"
             upright = false
+            fidelity = "fast"
 
             [limits]
             actions = 1
@@ -338,12 +450,30 @@ mod tests {
             max-timeout = "5min"
             header-timeout = "6s"
             body-timeout = "1m 7s"
+            memory = "3GiB"
+            source = "4MiB"
+            output = "5MiB"
+            scratch = "6MiB"
+            width = 8
+            height = 9
+            pixels = 10
+            frames = 11
+            frame-pixels = 12
+            operations = 13
+            nesting = 14
+            text = 15
 
             [jobs]
             keep = "1day"
+            attempts = 4
 
             [shutdown]
             grace = "250ms"
+
+            [webhook]
+            secrets = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]
+            private = true
+            timeout = "9s"
 
             [stores."s3://shop"]
             endpoint = "http://127.0.0.1:8333"
@@ -364,6 +494,7 @@ mod tests {
             allow: vec!["s3://shop/".to_owned()],
             http_private: true,
             ghostscript: true,
+            native: false,
             sandbox: false,
             require_sandbox: true,
             defaults: Defaults {
@@ -371,6 +502,7 @@ mod tests {
                 cmyk: false,
                 cmyk_profile: Some(PathBuf::from("/srv/swop.icc")),
                 upright: false,
+                fidelity: Fidelity::Fast,
             },
             limits: Limits {
                 actions: 1,
@@ -382,12 +514,30 @@ mod tests {
                 max_timeout: Duration::from_secs(300),
                 header_timeout: Duration::from_secs(6),
                 body_timeout: Duration::from_secs(67),
+                memory: Some(ByteSize::gib(3)),
+                source: ByteSize::mib(4),
+                output: ByteSize::mib(5),
+                scratch: ByteSize::mib(6),
+                width: 8,
+                height: 9,
+                pixels: 10,
+                frames: 11,
+                frame_pixels: 12,
+                operations: 13,
+                nesting: 14,
+                text: 15,
             },
             jobs: Jobs {
                 keep: Duration::from_secs(86_400),
+                attempts: 4,
             },
             shutdown: Shutdown {
                 grace: Duration::from_millis(250),
+            },
+            webhook: Webhook {
+                secrets: vec!["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse().unwrap()],
+                private: true,
+                timeout: Duration::from_secs(9),
             },
             stores: BTreeMap::from([(
                 "s3://shop".to_owned(),
@@ -424,6 +574,10 @@ mod tests {
                 &["integer `7`", "a time such as", "line 2"],
             ),
             ("cache-size = \"big\"", &["line 1"]),
+            (
+                "[webhook]\nsecrets = [\"whsec_x\"]",
+                &["24 to 64 random bytes as base64", "line 2"],
+            ),
             ("threads = \"many\"", &["line 1"]),
             ("listen = \"here\"", &["line 1"]),
             (

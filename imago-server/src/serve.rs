@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::config::Config;
 use crate::http;
-use crate::store::MemoryStore;
+use crate::store::SqliteStore;
 
 /// Serves on this listener until `shutdown`, and then ends in good order.
 ///
@@ -58,8 +58,16 @@ pub async fn serve(config: Config) -> Result<bool, Box<dyn Error + Send + Sync>>
         "listening on http://{}", listener.local_addr()?
     );
 
-    let store = Arc::new(MemoryStore::new(config.limits.queue));
-    let app = Arc::new(App::new(config, store, Arc::new(converter)));
+    let (file, limit) = (config.data.join("jobs.sqlite"), config.limits.queue);
+    let store = tokio::task::spawn_blocking(move || SqliteStore::open(&file, limit)).await?;
+    let store = store.map_err(|error| {
+        let source = std::error::Error::source(&error).map(ToString::to_string);
+        io::Error::other(format!(
+            "can't open the job store: {}",
+            source.unwrap_or_default()
+        ))
+    })?;
+    let app = Arc::new(App::new(config, Arc::new(store), Arc::new(converter)));
     let stop = CancellationToken::new();
     let shutdown = async {
         let name = signals.next().await;
@@ -101,7 +109,20 @@ pub(crate) fn stores(config: &Config) -> StoresBuilder {
 /// The converter of this configuration.
 pub(crate) async fn converter(config: &Config, stores: Stores) -> imago_core::Result<Converter> {
     let mut limits = Limits::default();
-    limits.timeout = config.limits.max_timeout;
+    let set = &config.limits;
+    limits.timeout = set.max_timeout;
+    limits.memory = set.memory.map_or(0, |memory| memory.as_u64());
+    limits.source_bytes = set.source.as_u64();
+    limits.output_bytes = set.output.as_u64();
+    limits.scratch_bytes = set.scratch.as_u64();
+    limits.width = set.width;
+    limits.height = set.height;
+    limits.pixels = set.pixels;
+    limits.frames = set.frames;
+    limits.frame_pixels = set.frame_pixels;
+    limits.operations = set.operations;
+    limits.nesting = set.nesting;
+    limits.text = set.text;
     let defaults = &config.defaults;
     let mut builder = Converter::builder()
         .stores(stores)
@@ -109,6 +130,8 @@ pub(crate) async fn converter(config: &Config, stores: Stores) -> imago_core::Re
         .animations(defaults.animations)
         .cmyk_to_rgb(defaults.cmyk)
         .upright(defaults.upright)
+        .native(config.native)
+        .fidelity(defaults.fidelity.into())
         .ghostscript(config.ghostscript)
         .sandbox(sandbox(config));
     if let Some(file) = &defaults.cmyk_profile {

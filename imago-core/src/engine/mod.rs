@@ -8,10 +8,11 @@ pub(crate) mod ghostscript;
 mod identity;
 pub(crate) mod magick;
 mod native;
+pub(crate) mod price;
 mod svg;
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -39,12 +40,21 @@ pub struct Limits {
     pub pixels: u64,
     /// The most images that a source may hold or operations may make. Default: 10,000.
     pub frames: u64,
-    /// The memory for the pixels of all conversions together, in bytes. Default: 4 GiB.
+    /// The largest source, in pixels, all its images together. Default: 1 billion.
+    pub frame_pixels: u64,
+    /// The memory for all conversions together, in bytes. Each waits until what it needs is free, and one that needs more
+    /// is refused. Default, and what 0 means: half of what the machine, or this process's control group, has.
     pub memory: u64,
     /// The largest result, in bytes, of all its files together. Default: 1 GiB.
     pub output_bytes: u64,
     /// The most that temporary files of one conversion may take, in bytes, in a [sandbox](crate::sandbox). Default: 4 GiB.
     pub scratch_bytes: u64,
+    /// The most operations of one action, settings and parentheses included. Default: 1000.
+    pub operations: usize,
+    /// How deep parentheses may lie in each other. Default: 16.
+    pub nesting: usize,
+    /// The longest argument of an operation, such as a text or a drawing, in bytes. Default: 256 KiB.
+    pub text: usize,
     /// How long one conversion may take, and the default where an action names no time. Default: 5 minutes.
     pub timeout: Duration,
 }
@@ -57,11 +67,51 @@ impl Default for Limits {
             height: 65_500,
             pixels: 256_000_000,
             frames: 10_000,
-            memory: 4 << 30,
+            frame_pixels: 1_000_000_000,
+            memory: 0,
             output_bytes: 1 << 30,
             scratch_bytes: 4 << 30,
+            operations: 1000,
+            nesting: 16,
+            text: 256 << 10,
             timeout: Duration::from_secs(300),
         }
+    }
+}
+
+impl Limits {
+    /// Refuses steps that are too many, too deep or too long.
+    pub(crate) fn check(&self, steps: &[Step]) -> Result<()> {
+        let (mut depth, mut deepest, mut longest) = (0_usize, 0, 0);
+        for step in steps {
+            match step.option {
+                "(" | "{" => depth += 1,
+                ")" | "}" => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            deepest = deepest.max(depth);
+            let lengths = step.arguments.iter().map(String::len);
+            longest = longest.max(lengths.max().unwrap_or(0));
+        }
+        let table = [
+            (steps.len(), self.operations, "operations are", "operations"),
+            (
+                deepest,
+                self.nesting,
+                "parentheses in each other are",
+                "nesting",
+            ),
+            (longest, self.text, "bytes in one argument are", "text"),
+        ];
+        for (size, limit, what, name) in table {
+            if size > limit {
+                return Err(Error::new(
+                    ErrorKind::LimitExceeded,
+                    format!("{size} {what} too many: `limits.{name}` allows {limit}"),
+                ));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -88,6 +138,18 @@ impl Engine {
     }
 }
 
+/// How near a result has to be to what the operations mean.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Fidelity {
+    /// ImageMagick's own result.
+    #[default]
+    Exact,
+    /// About that: a JPEG image that is made much smaller is decoded at a half, a quarter or an eighth of its size, which
+    /// is faster and loses a little sharpness.
+    Fast,
+}
+
 /// One conversion, with everything it may look at.
 #[derive(Debug)]
 #[expect(
@@ -109,6 +171,7 @@ pub(crate) struct Conversion<'a> {
     pub(crate) upright: bool,
     /// Whether the native engine does what it can.
     pub(crate) native: bool,
+    pub(crate) fidelity: Fidelity,
     pub(crate) stop: &'a Stop,
 }
 
@@ -119,7 +182,18 @@ pub(crate) fn convert(conversion: &Conversion<'_>) -> Result<Converted> {
     {
         return Ok(converted);
     }
-    magick::convert(conversion)
+    magick::convert(conversion).map_err(|error| {
+        let wants = magick::wants_memory(&error);
+        error.wanting_memory(wants)
+    })
+}
+
+/// What the headers of inputs say, on this thread.
+pub(crate) fn headers(inputs: &[Input], stop: &Stop) -> Vec<Option<price::Header>> {
+    inputs
+        .iter()
+        .map(|input| magick::header(input, stop))
+        .collect()
 }
 
 /// Says what an image is, on this thread.
@@ -166,6 +240,16 @@ pub(crate) struct Converted {
     pub(crate) engine: Engine,
 }
 
+/// What would run steps on an object of whose name this is the end.
+pub(crate) fn outlook(extension: Option<&str>, steps: &[Step], format: &Format) -> Engine {
+    native::outlook(extension, steps, format)
+}
+
+/// How many of some steps the native engine does, if the source is for it.
+pub(crate) fn native_steps(steps: &[Step]) -> usize {
+    native::count(steps)
+}
+
 /// An encoded file.
 #[derive(Debug)]
 pub(crate) struct File {
@@ -178,9 +262,15 @@ pub(crate) struct File {
 #[derive(Debug)]
 pub(crate) struct Stop {
     timeout: Duration,
+    /// How much of its time was gone before.
+    gone: Duration,
     /// When the conversion was taken up: the wait for a thread is not counted.
     started: OnceLock<Instant>,
     signals: Flags,
+    progress: Option<Progress>,
+    /// Which step runs, and how many there are.
+    step: AtomicU32,
+    steps: AtomicU32,
 }
 
 /// What is said to a running conversion from outside its thread.
@@ -191,6 +281,19 @@ pub(crate) struct Stop {
 pub(crate) struct Signals {
     /// Not zero once it is canceled.
     pub(crate) canceled: AtomicU32,
+    /// How far it is, in thousandths: what the conversion says to the outside.
+    pub(crate) done: AtomicU32,
+}
+
+/// How far a conversion is, for whoever waits for it. Clones tell of the same.
+#[derive(Debug, Clone, Default)]
+pub struct Progress(Arc<AtomicU32>);
+
+impl Progress {
+    /// From 0 to 1. It only grows, and is an estimate: steps of a pipeline count alike, however long each takes.
+    pub fn fraction(&self) -> f64 {
+        f64::from(self.0.load(Ordering::Relaxed)) / 1000.0
+    }
 }
 
 #[derive(Debug)]
@@ -205,20 +308,68 @@ impl Stop {
     pub(crate) const fn after(timeout: Duration) -> Self {
         Self {
             timeout,
+            gone: Duration::ZERO,
             started: OnceLock::new(),
             signals: Flags::Own(Signals {
                 canceled: AtomicU32::new(0),
+                done: AtomicU32::new(0),
             }),
+            progress: None,
+            step: AtomicU32::new(0),
+            steps: AtomicU32::new(1),
         }
+    }
+
+    /// So much of its time is gone already.
+    #[must_use]
+    pub(crate) const fn gone(mut self, gone: Duration) -> Self {
+        self.gone = gone;
+        self
     }
 
     /// As [`after`](Self::after), but another process may cancel it.
     pub(crate) const fn shared(timeout: Duration, signals: &'static Signals) -> Self {
         Self {
             timeout,
+            gone: Duration::ZERO,
             started: OnceLock::new(),
             signals: Flags::Shared(signals),
+            progress: None,
+            step: AtomicU32::new(0),
+            steps: AtomicU32::new(1),
         }
+    }
+
+    /// Tells this how far the conversion is.
+    pub(crate) fn telling(mut self, progress: Option<Progress>) -> Self {
+        self.progress = progress;
+        self
+    }
+
+    /// Notes which step is next to run, of how many.
+    pub(crate) fn on_step(&self, step: usize, of: usize) {
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        self.step.store(number(step), Ordering::Relaxed);
+        self.steps.store(number(of).max(1), Ordering::Relaxed);
+        self.on_part(0, 1);
+    }
+
+    /// Notes how much of the present step is done.
+    pub(crate) fn on_part(&self, part: u64, of: u64) {
+        let part = part.min(of).saturating_mul(1000) / of.max(1);
+        let step = u64::from(self.step.load(Ordering::Relaxed));
+        let done = (step * 1000 + part) / u64::from(self.steps.load(Ordering::Relaxed));
+        // The last thousandth is the end's.
+        self.report(u32::try_from(done).unwrap_or(u32::MAX).min(999));
+    }
+
+    /// Tells how far the conversion is, in thousandths. A step may have parts that each begin anew; it still only grows.
+    pub(crate) fn report(&self, thousandths: u32) {
+        let done = match &self.progress {
+            Some(Progress(done)) => done,
+            None => &self.signals().done,
+        };
+        done.fetch_max(thousandths.min(1000), Ordering::Relaxed);
     }
 
     fn signals(&self) -> &Signals {
@@ -250,7 +401,7 @@ impl Stop {
     /// How much of its time is left.
     pub(crate) fn left(&self) -> Duration {
         let gone = self.started.get().map_or(Duration::ZERO, Instant::elapsed);
-        self.timeout.saturating_sub(gone)
+        self.timeout.saturating_sub(self.gone + gone)
     }
 
     /// How much time it has in all.
@@ -261,23 +412,27 @@ impl Stop {
     fn is_late(&self) -> bool {
         self.started
             .get()
-            .is_some_and(|started| started.elapsed() >= self.timeout)
+            .is_some_and(|started| self.gone + started.elapsed() >= self.timeout)
     }
 
     /// An error when it is time.
     pub(crate) fn check(&self) -> Result<()> {
-        if self.is_canceled() {
-            Err(Error::new(ErrorKind::Canceled, "it was canceled"))
-        } else if self.is_late() {
-            Err(Error::new(
-                ErrorKind::Timeout,
-                format!(
-                    "it took longer than {} s; `timeout` sets how long it may take",
-                    self.timeout.as_secs_f64()
-                ),
-            ))
+        if self.is_due() {
+            Err(self.error())
         } else {
             Ok(())
         }
+    }
+
+    /// The error of a conversion that stopped because it was to.
+    pub(crate) fn error(&self) -> Error {
+        if self.is_canceled() {
+            return Error::new(ErrorKind::Canceled, "it was canceled");
+        }
+        let message = format!(
+            "it took longer than {} s; `timeout` sets how long it may take",
+            self.timeout.as_secs_f64()
+        );
+        Error::new(ErrorKind::Timeout, message)
     }
 }

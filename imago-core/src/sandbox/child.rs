@@ -16,7 +16,7 @@ use super::frame::{self, Frame, Kind};
 use super::mailbox::{Mailbox, SharedSignals};
 use super::message::{self, Answer, Failure, Question, Ready, Setup, Work};
 use crate::engine::magick::runtime;
-use crate::engine::{self, Signals, Stop};
+use crate::engine::{self, Input, Limits, Signals, Stop};
 use crate::error::{Error, ErrorKind, Result};
 
 struct Child {
@@ -26,7 +26,7 @@ struct Child {
     outbox: Mailbox,
     signals: &'static Signals,
     cmyk: Option<Bytes>,
-    output_bytes: u64,
+    limits: Limits,
 }
 
 /// Lives it, on the socket that is its standard input, and gives the code to exit with.
@@ -63,7 +63,7 @@ impl Child {
             outbox: outbox.into(),
             signals: signals.leak(),
             cmyk: None,
-            output_bytes: 0,
+            limits: Limits::default(),
         };
         let (setup, mut rest) = child.take::<Setup>(frame)?;
         // Copied: the mailbox is written over with the next message.
@@ -71,7 +71,7 @@ impl Child {
             Some(length) => Some(Bytes::copy_from_slice(&message::take(&mut rest, length)?)),
             None => None,
         };
-        child.output_bytes = setup.limits.output_bytes;
+        child.limits = setup.limits.clone();
         match Self::confine(&setup) {
             Ok(ready) => child.send(Kind::Ready, &ready, &[])?,
             Err(error) => child.send(Kind::Failed, &Failure::of(&error), &[])?,
@@ -128,7 +128,17 @@ impl Child {
                 super::fault::misbehave(&bytes, &mut self.socket)?;
                 let stop = self.stop(work.timeout);
                 let cmyk = self.cmyk.clone();
-                let converted = work.run(bytes, cmyk.as_deref(), &stop, engine::convert)?;
+                let memory = work.memory;
+                let converted = work.run(bytes, cmyk.as_deref(), &stop, |conversion| {
+                    if self.is_admitted(conversion.inputs, memory, &stop)? {
+                        engine::convert(conversion).map(Some)
+                    } else {
+                        Ok(None)
+                    }
+                })?;
+                let Some(converted) = converted else {
+                    return Ok(());
+                };
                 let files: Vec<_> = converted.files.iter().map(|file| &file.bytes[..]).collect();
                 self.send(Kind::Converted, &Answer::of(&converted), &files)
             }
@@ -137,14 +147,45 @@ impl Child {
                 #[cfg(feature = "fault-injection")]
                 super::fault::misbehave(&bytes, &mut self.socket)?;
                 let stop = self.stop(question.timeout);
-                let identity = engine::identify(&question.input.with(&mut bytes)?, &stop)?;
-                self.send(Kind::Identified, &identity, &[])
+                let input = [question.input.with(&mut bytes)?];
+                if self.is_admitted(&input, question.memory, &stop)? {
+                    let identity = engine::identify(&input[0], &stop)?;
+                    self.send(Kind::Identified, &identity, &[])?;
+                }
+                Ok(())
             }
             _ => Err(Error::new(
                 ErrorKind::Internal,
                 "a message is of no kind that a child is sent",
             )),
         }
+    }
+
+    /// Whether the work may be done, as the parent says that hears how large it is, unless it has said so before.
+    fn is_admitted(&mut self, inputs: &[Input], memory: Option<u64>, stop: &Stop) -> Result<bool> {
+        let memory = if let Some(memory) = memory {
+            memory
+        } else {
+            // What is over a limit is for the parent to refuse, in better words than a decoder's.
+            runtime::set_sizes(&Limits {
+                width: u64::MAX,
+                height: u64::MAX,
+                pixels: u64::MAX,
+                frames: u64::MAX,
+                ..self.limits.clone()
+            });
+            let headers = engine::headers(inputs, stop);
+            runtime::set_sizes(&self.limits);
+            self.send(Kind::Headers, &headers, &[])?;
+            let mut bytes = [0; frame::LENGTH];
+            self.socket.read_exact(&mut bytes).map_err(lost)?;
+            match Frame::parse(&bytes) {
+                Ok(frame) if frame.kind == Kind::Go => frame.total,
+                _ => return Ok(false),
+            }
+        };
+        runtime::set_memory(memory);
+        Ok(true)
     }
 
     fn stop(&self, timeout: Duration) -> Stop {
@@ -164,12 +205,12 @@ impl Child {
     /// Answers.
     fn send(&mut self, kind: Kind, body: &impl Serialize, files: &[&[u8]]) -> Result<()> {
         let size: u64 = files.iter().map(|file| file.len() as u64).sum();
-        if size > self.output_bytes {
+        if size > self.limits.output_bytes {
             return Err(Error::new(
                 ErrorKind::LimitExceeded,
                 format!(
                     "the result is {size} bytes long, but {} is what `limits.output` allows",
-                    death::bytes(self.output_bytes)
+                    death::human_bytes(self.limits.output_bytes)
                 ),
             ));
         }

@@ -34,6 +34,8 @@ pub(super) struct Death {
 /// Words with which libraries end a process for want of memory.
 const WANT_OF_MEMORY: &[&str] = &[
     "memory allocation of",
+    // An assertion of ImageMagick's that fails when matrices find none.
+    "resource_info.memory",
     "failed to allocate",
     "bad_alloc",
     "out of memory",
@@ -109,7 +111,7 @@ fn too_large(limits: &Limits) -> Error {
         ErrorKind::LimitExceeded,
         format!(
             "its temporary files take more than {}, which `limits.scratch` sets",
-            bytes(limits.scratch_bytes)
+            human_bytes(limits.scratch_bytes)
         ),
     )
 }
@@ -119,13 +121,14 @@ fn too_much_memory(limits: &Limits) -> Error {
         ErrorKind::LimitExceeded,
         format!(
             "it takes more memory than {}, which `limits.memory` sets",
-            bytes(limits.memory)
+            human_bytes(limits.memory)
         ),
     )
+    .wanting_memory(true)
 }
 
 /// A number of bytes as people say it.
-pub(crate) fn bytes(bytes: u64) -> String {
+pub(crate) fn human_bytes(bytes: u64) -> String {
     const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     for (unit, name) in UNITS {
         if bytes >= unit {
@@ -249,7 +252,7 @@ mod tests {
             (4 << 30, "4 GiB"),
             (u64::MAX, "17179869183.9 GiB"),
         ] {
-            assert_eq!(bytes(size), expected);
+            assert_eq!(human_bytes(size), expected);
         }
     }
 }

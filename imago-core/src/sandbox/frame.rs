@@ -1,6 +1,6 @@
 //! The frames that a confined process and its parent send each other over their socket.
 //!
-//! A frame is 24 bytes, and says only that a message lies in the mailbox and how long it is: a kind, the length of the
+//! A frame is 24 bytes, and says mostly that a message lies in the mailbox and how long it is: a kind, the length of the
 //! message's body, and the length of body and pictures together. So neither side ever waits for the other to read, and
 //! nothing is allocated because a frame claims a length: the mailbox is looked at first.
 
@@ -25,6 +25,10 @@ pub(super) enum Kind {
     Convert = 2,
     /// To the child: an image to describe.
     Identify = 3,
+    /// To the child: it may do what it was asked. `total` is the memory that it may take.
+    Go = 4,
+    /// To the child: it is to forget what it was asked.
+    Forget = 5,
     /// From the child: it is confined, and waits.
     Ready = 129,
     /// From the child: the files that came of a conversion.
@@ -33,17 +37,22 @@ pub(super) enum Kind {
     Identified = 131,
     /// From the child: why there is no result.
     Failed = 132,
+    /// From the child: what the headers of its images say. It waits for `Go` or `Forget`.
+    Headers = 133,
 }
 
 impl Kind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 10] = [
         Self::Setup,
         Self::Convert,
         Self::Identify,
+        Self::Go,
+        Self::Forget,
         Self::Ready,
         Self::Converted,
         Self::Identified,
         Self::Failed,
+        Self::Headers,
     ];
 }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::ghostscript::Pages;
 use crate::engine::magick::options;
-use crate::engine::{Conversion, Converted, Engine, File, Identity, Input, Limits};
+use crate::engine::{Conversion, Converted, Engine, Fidelity, File, Identity, Input, Limits};
 use crate::error::{Error, ErrorKind, Result};
 use crate::operation::Step;
 
@@ -68,7 +68,10 @@ pub(super) struct Work {
     cmyk: bool,
     upright: bool,
     native: bool,
+    fidelity: Fidelity,
     pub(super) timeout: Duration,
+    /// The memory that it may take, if that is known.
+    pub(super) memory: Option<u64>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -93,6 +96,8 @@ pub(super) enum InputBody {
 pub(super) struct Question {
     pub(super) input: InputBody,
     pub(super) timeout: Duration,
+    /// The memory that it may take, if that is known.
+    pub(super) memory: Option<u64>,
 }
 
 /// What came of a conversion, without the files, which follow.
@@ -112,11 +117,15 @@ pub(super) struct Failure {
     kind: u8,
     message: String,
     source: Option<String>,
+    wants_memory: bool,
 }
 
 impl Work {
     /// What to send for a conversion: the body, and the bytes that follow it.
-    pub(super) fn of<'a>(conversion: &Conversion<'a>) -> (Self, Vec<&'a Bytes>) {
+    pub(super) fn of<'a>(
+        conversion: &Conversion<'a>,
+        memory: Option<u64>,
+    ) -> (Self, Vec<&'a Bytes>) {
         let Conversion {
             inputs,
             steps,
@@ -126,6 +135,7 @@ impl Work {
             cmyk,
             upright,
             native,
+            fidelity,
             stop,
         } = conversion;
         let step = |step: &Step| (step.option.to_owned(), step.arguments.clone());
@@ -138,7 +148,9 @@ impl Work {
             cmyk: cmyk.is_some(),
             upright: *upright,
             native: *native,
+            fidelity: *fidelity,
             timeout: stop.left(),
+            memory,
         };
         (work, inputs.iter().filter_map(bytes_of).collect())
     }
@@ -165,6 +177,7 @@ impl Work {
             cmyk: cmyk.filter(|_| self.cmyk),
             upright: self.upright,
             native: self.native,
+            fidelity: self.fidelity,
             stop,
         })
     }
@@ -347,6 +360,7 @@ impl Failure {
             kind: kind.and_then(|kind| u8::try_from(kind).ok()).unwrap_or(0),
             message: error.to_string(),
             source: std::error::Error::source(error).map(ToString::to_string),
+            wants_memory: error.wants_memory(),
         }
     }
 }
@@ -357,7 +371,8 @@ impl From<Failure> for Error {
         let mut message = failure.message;
         let end = (0..=MOST_TEXT.min(message.len())).rfind(|&at| message.is_char_boundary(at));
         message.truncate(end.unwrap_or_default());
-        let error = Self::new(kind.unwrap_or(ErrorKind::Internal), message);
+        let error = Self::new(kind.unwrap_or(ErrorKind::Internal), message)
+            .wanting_memory(failure.wants_memory);
         match failure.source {
             Some(source) => error.with_source(source),
             None => error,

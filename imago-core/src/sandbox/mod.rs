@@ -29,6 +29,7 @@ pub mod fuzzing;
 #[expect(unsafe_code, reason = "memory is shared with another process")]
 mod mailbox;
 mod message;
+mod program;
 mod scratch;
 mod worker;
 
@@ -39,13 +40,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
+pub(crate) use death::human_bytes;
+pub(crate) use program::command;
 pub(crate) use scratch::Scratch;
 
+use crate::engine::price::Header;
 use crate::engine::{self, Conversion, Converted, Identity, Input, Limits, Stop};
 use crate::error::{Error, ErrorKind, Result};
-use frame::Kind;
+use frame::{Frame, Kind};
 use message::{Answer, Open, Question, Work};
-use worker::Worker;
+use worker::{Request, Worker};
 
 /// The first argument of a child, which no user has a reason to write.
 const MARKER: &str = "--imago-sandbox-child";
@@ -55,8 +59,11 @@ const MARKER: &str = "--imago-sandbox-child";
 /// A program whose converter uses [`Sandbox::processes`] calls it first in its `main`, before it starts a thread, opens a
 /// file or reads its arguments.
 pub fn enter_if_child() {
-    if is_child() {
-        std::process::exit(child::live());
+    let mut words = std::env::args_os().skip(1);
+    match words.next() {
+        Some(word) if word == MARKER => std::process::exit(child::live()),
+        Some(word) if word == program::MARKER => std::process::exit(program::run(words)),
+        _ => {}
     }
 }
 
@@ -64,6 +71,13 @@ fn is_child() -> bool {
     std::env::args_os()
         .nth(1)
         .is_some_and(|word| word == MARKER)
+}
+
+/// A command that runs a program as Ghostscript is run.
+#[cfg(feature = "fault-injection")]
+#[doc(hidden)]
+pub fn confined(program: &std::path::Path) -> Result<std::process::Command> {
+    command(program)
 }
 
 /// Where conversions run.
@@ -141,6 +155,19 @@ impl Sandbox {
         self
     }
 
+    /// Leaves single fences open, to try the others by themselves.
+    #[cfg(feature = "fault-injection")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn leave_open(mut self, policy: bool, files: bool, calls: bool) -> Self {
+        self.open = Open {
+            policy,
+            files,
+            calls,
+        };
+        self
+    }
+
     /// By how many bytes a child's memory may grow, between conversions, before another takes its place. Default: 256 MiB.
     #[must_use]
     pub fn growth(mut self, bytes: u64) -> Self {
@@ -185,6 +212,9 @@ impl fmt::Display for Fences {
         })
     }
 }
+
+/// Says how much memory work may take whose images' headers say this; `None` if it is not to be done now.
+pub(crate) type Admit<'a> = &'a mut dyn FnMut(&[Option<Header>]) -> Option<u64>;
 
 /// What children are started with.
 #[derive(Debug)]
@@ -245,6 +275,11 @@ impl Workers {
         })
     }
 
+    /// Whether work is done in confined processes.
+    pub(crate) fn are_processes(&self) -> bool {
+        self.settings.is_some()
+    }
+
     /// Finds out, on a thread of the pool, which fences there are.
     pub(crate) fn fences(&self) -> Result<Fences> {
         let Some(settings) = &self.settings else {
@@ -270,65 +305,89 @@ impl Workers {
         Ok(fences)
     }
 
-    /// Runs a conversion, on a thread of the pool.
-    pub(crate) fn convert(&self, conversion: &Conversion<'_>) -> Result<Converted> {
+    /// Runs a conversion, on a thread of the pool. Unless the memory that it may take is known, `admit` is asked; `None` if
+    /// that was against it.
+    pub(crate) fn convert(
+        &self,
+        conversion: &Conversion<'_>,
+        memory: Option<u64>,
+        admit: Admit<'_>,
+    ) -> Result<Option<Converted>> {
         let Some(settings) = &self.settings else {
-            return engine::convert(conversion);
+            let admitted =
+                memory.or_else(|| admit(&engine::headers(conversion.inputs, conversion.stop)));
+            return admitted.map(|_| engine::convert(conversion)).transpose();
         };
-        let (work, bytes) = Work::of(conversion);
-        self.with_worker(settings, |worker| {
-            worker.ask(
-                settings,
-                conversion.stop,
-                (Kind::Convert, &work),
-                bytes,
-                Kind::Converted,
-                |worker, frame| {
-                    let answer: Answer = worker.body(frame)?;
-                    let mut at = u64::from(frame.body);
-                    let following = frame.total - at;
-                    if following > settings.limits.output_bytes {
-                        return Err(Error::new(ErrorKind::Crashed, "its result is too long"));
-                    }
-                    answer.into_converted(following, |length| {
-                        let bytes = worker.read(at, length);
-                        at += length;
-                        bytes
-                    })
-                },
-            )
-        })
+        let (work, bytes) = Work::of(conversion, memory);
+        let request = Request {
+            kind: Kind::Convert,
+            body: &work,
+            bytes,
+            inputs: conversion.inputs.len(),
+            expected: Kind::Converted,
+        };
+        self.ask(
+            settings,
+            conversion.stop,
+            &request,
+            admit,
+            |worker, frame| {
+                let answer: Answer = worker.body(frame)?;
+                let mut at = u64::from(frame.body);
+                let following = frame.total - at;
+                if following > settings.limits.output_bytes {
+                    return Err(Error::new(ErrorKind::Crashed, "its result is too long"));
+                }
+                answer.into_converted(following, |length| {
+                    let bytes = worker.read(at, length);
+                    at += length;
+                    bytes
+                })
+            },
+        )
     }
 
-    /// Says what an image is, on a thread of the pool.
-    pub(crate) fn identify(&self, image: &Input, stop: &Stop) -> Result<Identity> {
+    /// Says what an image is, on a thread of the pool, with memory as for a [conversion](Self::convert).
+    pub(crate) fn identify(
+        &self,
+        image: &Input,
+        stop: &Stop,
+        memory: Option<u64>,
+        admit: Admit<'_>,
+    ) -> Result<Option<Identity>> {
         let Some(settings) = &self.settings else {
-            return engine::identify(image, stop);
+            let admitted =
+                memory.or_else(|| admit(&engine::headers(std::slice::from_ref(image), stop)));
+            return admitted.map(|_| engine::identify(image, stop)).transpose();
         };
         let question = Question {
             input: message::InputBody::of(image),
             timeout: stop.left(),
+            memory,
         };
-        self.with_worker(settings, |worker| {
-            worker.ask(
-                settings,
-                stop,
-                (Kind::Identify, &question),
-                message::bytes_of(image),
-                Kind::Identified,
-                |worker, frame| worker.body(frame).and_then(message::believable),
-            )
+        let request = Request {
+            kind: Kind::Identify,
+            body: &question,
+            bytes: message::bytes_of(image).into_iter().collect(),
+            inputs: 1,
+            expected: Kind::Identified,
+        };
+        self.ask(settings, stop, &request, admit, |worker, frame| {
+            worker.body(frame).and_then(message::believable)
         })
     }
 
-    fn with_worker<T>(
+    fn ask<T>(
         &self,
         settings: &Settings,
-        ask: impl FnOnce(&mut Worker) -> Result<T>,
-    ) -> Result<T> {
+        stop: &Stop,
+        request: &Request<'_, impl serde::Serialize>,
+        admit: Admit<'_>,
+        answer: impl FnOnce(&Worker, Frame) -> Result<T>,
+    ) -> Result<Option<T>> {
         let mut seat = self.seat()?;
         let worker = worker(&mut seat, settings)?;
-        let result = ask(worker);
+        let result = worker.ask(settings, stop, request, admit, answer);
         if worker.is_worn(settings) {
             *seat = None;
         }

@@ -21,9 +21,10 @@ use super::death::{Death, Why};
 use super::frame::{self, Frame, Kind, MAX_BODY};
 use super::mailbox::{Mailbox, SharedSignals};
 use super::message::{self, Failure, Ready, Setup};
-use super::{MARKER, Settings, scratch};
+use super::{Admit, MARKER, Settings, scratch};
 use crate::engine::Stop;
 use crate::engine::magick::runtime;
+use crate::engine::price::Header;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How often a parent that waits looks whether its child is to stop, and what it does to the disk.
@@ -40,6 +41,19 @@ const LOOK_AT_DISK: Duration = Duration::from_millis(200);
 
 /// How much of its last words is kept.
 const MOST_WORDS: usize = 4 << 10;
+
+/// What is asked of a child.
+#[derive(Debug)]
+pub(super) struct Request<'a, B> {
+    pub(super) kind: Kind,
+    pub(super) body: &'a B,
+    /// What follows the body.
+    pub(super) bytes: Vec<&'a Bytes>,
+    /// How many images it reads.
+    pub(super) inputs: usize,
+    /// What the answer is, if it is no error.
+    pub(super) expected: Kind,
+}
 
 #[derive(Debug)]
 pub(super) struct Worker {
@@ -170,41 +184,76 @@ impl Worker {
         }
     }
 
-    /// Sends a message and waits for its answer. A child that does not give one is no more after this.
-    pub(super) fn ask<'a, T>(
+    /// Sends a message and waits for its answer; `None` if the work was not admitted. A child that does not give one is no
+    /// more after this.
+    pub(super) fn ask<T>(
         &mut self,
         settings: &Settings,
         stop: &Stop,
-        (kind, body): (Kind, &impl Serialize),
-        bytes: impl IntoIterator<Item = &'a Bytes>,
-        expected: Kind,
+        request: &Request<'_, impl Serialize>,
+        admit: Admit<'_>,
         answer: impl FnOnce(&Self, Frame) -> Result<T>,
-    ) -> Result<T> {
-        let body = message::encode(body)?;
+    ) -> Result<Option<T>> {
+        let body = message::encode(request.body)?;
         self.signals.get().canceled.store(0, Ordering::Relaxed);
+        self.signals.get().done.store(0, Ordering::Relaxed);
         let mut parts = vec![body.as_slice()];
-        parts.extend(bytes.into_iter().map(|bytes| &bytes[..]));
-        let frame = self.put(kind, &parts)?;
+        parts.extend(request.bytes.iter().map(|bytes| &bytes[..]));
+        let frame = self.put(request.kind, &parts)?;
         self.allow_processor_time(stop);
-        // A child that is no more is noticed by who waits for it.
-        drop((&self.socket).write_all(&frame.to_bytes()));
-        let frame = self.wait(&settings.limits, stop, expected)?;
+        self.send(frame);
+        let mut frame = self.wait(&settings.limits, stop, request.expected)?;
+        if frame.kind == Kind::Headers {
+            let headers = self.body::<Vec<Option<Header>>>(frame);
+            let headers = headers.and_then(|headers| match headers.len() {
+                count if count == request.inputs => Ok(headers),
+                _ => Err(Error::new(
+                    ErrorKind::Crashed,
+                    "its answer is on other images",
+                )),
+            });
+            let headers =
+                headers.map_err(|error| self.end(Why::Nonsense(error), &settings.limits, stop))?;
+            let memory = admit(&headers);
+            self.send(Frame {
+                kind: if memory.is_some() {
+                    Kind::Go
+                } else {
+                    Kind::Forget
+                },
+                body: 0,
+                total: memory.unwrap_or(0),
+            });
+            if memory.is_none() {
+                return Ok(None);
+            }
+            frame = self.wait(&settings.limits, stop, request.expected)?;
+        }
         let answer = match frame.kind {
             Kind::Failed => match self.body::<Failure>(frame) {
                 Ok(failure) => Ok(Err(reason(failure.into(), stop))),
                 Err(error) => Err(error),
             },
-            _ => answer(self, frame).map(Ok),
+            kind if kind == request.expected => answer(self, frame).map(Ok),
+            _ => Err(Error::new(
+                ErrorKind::Crashed,
+                "it is none to what was asked",
+            )),
         };
         self.done += 1;
         match answer {
             Ok(result) => {
                 let tidied = self.tidy();
                 tidied.map_err(|error| failed("temporary files can't be removed", error))?;
-                result
+                result.map(Some)
             }
             Err(error) => Err(self.end(Why::Nonsense(error), &settings.limits, stop)),
         }
+    }
+
+    /// Sends a frame. A child that is no more is noticed by who waits for its answer.
+    fn send(&self, frame: Frame) {
+        drop((&self.socket).write_all(&frame.to_bytes()));
     }
 
     /// Puts a message into the child's mailbox: its body, and the bytes behind it.
@@ -274,11 +323,17 @@ impl Worker {
             }
             if filled == bytes.len() {
                 return match Frame::parse(&bytes) {
-                    Ok(frame) if frame.kind == expected || frame.kind == Kind::Failed => Ok(frame),
+                    Ok(frame)
+                        if frame.kind == expected
+                            || matches!(frame.kind, Kind::Failed | Kind::Headers) =>
+                    {
+                        Ok(frame)
+                    }
                     Ok(_) => Err(self.end(nonsense("it is none to what was asked"), limits, stop)),
                     Err(frame::NoFrame(why)) => Err(self.end(nonsense(why), limits, stop)),
                 };
             }
+            stop.report(self.signals.get().done.load(Ordering::Relaxed));
             if stop.is_due() {
                 self.signals.get().canceled.store(1, Ordering::Relaxed);
                 let told = *told.get_or_insert_with(Instant::now);

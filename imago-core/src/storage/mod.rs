@@ -42,6 +42,7 @@ use object_store::memory::InMemory;
 
 pub use builder::{Retry, StoresBuilder};
 pub use cache::{Cache, CacheStatus, Source};
+pub use egress::Egress;
 pub use headers::ObjectHeaders;
 pub use location::{Location, Scheme};
 
@@ -148,7 +149,9 @@ impl Get {
 }
 
 fn too_large(shown: &str, max_bytes: u64) -> impl Fn() -> Error + Send + 'static {
-    let message = format!("the object `{shown}` is larger than the limit of {max_bytes} bytes");
+    let message = format!(
+        "the object `{shown}` is larger than {max_bytes} bytes, which `limits.source` sets"
+    );
     move || Error::new(ErrorKind::LimitExceeded, message.clone())
 }
 

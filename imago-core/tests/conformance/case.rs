@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use imago_core::OperationInfo;
 
 /// One chain on one input, done by Imago and by `magick`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Case {
     /// The file, without its ending, and the line: `resize:12`.
     pub(crate) name: String,

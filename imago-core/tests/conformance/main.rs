@@ -14,7 +14,7 @@ use std::path::Path;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
 use imago_core::storage::{Get, Location, ObjectHeaders, Stores};
-use imago_core::{Action, Converter, Outcome, Result};
+use imago_core::{Action, Converter, Engine, Outcome, Result};
 
 use case::{Case, Tolerance};
 use compare::Side;
@@ -63,7 +63,7 @@ fn every_case_is_as_magick_does_it() {
 
 fn run(cases: Vec<Case>) -> Vec<Verdict> {
     let folder = tempfile::tempdir().expect("a folder for temporary files can be created");
-    let [inputs, ours, theirs] = ["in", "imago", "magick"].map(|name| {
+    let [inputs, ours, lane, theirs] = ["in", "imago", "lane", "magick"].map(|name| {
         let folder = folder.path().join(name);
         std::fs::create_dir(&folder).expect("a folder can be created");
         folder
@@ -74,12 +74,18 @@ fn run(cases: Vec<Case>) -> Vec<Verdict> {
         .filter(|case| case.missing().is_none())
         .collect();
 
-    let (converted, judged) = std::thread::scope(|scope| {
+    let (converted, quick, judged) = std::thread::scope(|scope| {
         let judge = scope.spawn(|| oracle::run(&to_run, &inputs, &theirs));
         let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
-        let converted = runtime.block_on(convert(&to_run, &inputs, &ours));
-        (converted, judge.join().expect("the oracle does not panic"))
+        let converted = runtime.block_on(convert(&to_run, &inputs, &ours, false));
+        let quick = runtime.block_on(convert(&to_run, &inputs, &lane, true));
+        (
+            converted,
+            quick,
+            judge.join().expect("the oracle does not panic"),
+        )
     });
+    let by_lane = lane_differences(&to_run, &quick, &lane, &theirs);
     let files = compare::to_describe(&ours, &theirs);
     let [imago, magick] = std::thread::scope(|scope| {
         [&ours, &theirs]
@@ -95,16 +101,17 @@ fn run(cases: Vec<Case>) -> Vec<Verdict> {
         described: &magick,
     };
 
-    let mut results = to_run
-        .iter()
-        .enumerate()
-        .map(|(index, case)| match (&converted[index], &judged[index]) {
+    let alone = |index: usize, case: &Case| -> Vec<String> {
+        match (&converted[index], &judged[index]) {
             (Err(_), Err(_)) if case.tolerance == Tolerance::Failure => Vec::new(),
             (Err(_), Ok(())) if case.tolerance == Tolerance::Fault => Vec::new(),
             (Ok(_), Ok(())) if matches!(case.tolerance, Tolerance::Failure | Tolerance::Fault) => {
                 vec!["it was to fail, but works".to_owned()]
             }
-            (Ok(_), Ok(())) => compare::differences(case, index, &imago, &magick),
+            (Ok(_), Ok(())) => match &quick[index] {
+                Ok(_) => compare::differences(case, index, &imago, &magick),
+                Err(error) => vec![format!("with the fast lane it fails: {error}")],
+            },
             (ours, theirs) => {
                 let failed =
                     |side: &str, error: &dyn std::fmt::Display| format!("{side} fails: {error}");
@@ -112,7 +119,13 @@ fn run(cases: Vec<Case>) -> Vec<Verdict> {
                 let theirs = theirs.as_ref().err().map(|error| failed("`magick`", error));
                 ours.into_iter().chain(theirs).collect()
             }
-        })
+        }
+    };
+    let mut results = to_run
+        .iter()
+        .zip(by_lane)
+        .enumerate()
+        .map(|(index, (case, by_lane))| [alone(index, case), by_lane].concat())
         .collect::<Vec<_>>()
         .into_iter();
     let missing: Vec<_> = cases
@@ -133,14 +146,62 @@ fn run(cases: Vec<Case>) -> Vec<Verdict> {
         .collect()
 }
 
-/// Runs all cases through Imago, each into a folder of its own, named by its place in the list.
-async fn convert(cases: &[&Case], inputs: &Path, results: &Path) -> Vec<Result<Outcome>> {
+/// How the results of the cases that the fast lane takes differ from those of `magick`, by place.
+///
+/// Its pixels are near, not the same, and `tests/equality` says how near before they are encoded. Here they went through an
+/// encoder, which makes more of a small difference; all else must be equal.
+fn lane_differences(
+    cases: &[&Case],
+    outcomes: &[Result<Outcome>],
+    lane: &Path,
+    theirs: &Path,
+) -> Vec<Vec<String>> {
+    let taken = |index: usize| {
+        let outcome = outcomes[index].as_ref();
+        outcome.is_ok_and(|outcome| outcome.engine != Engine::Magick)
+    };
+    let mut files = compare::to_describe(lane, theirs);
+    files.retain(|(index, _)| taken(*index));
+    let [imago, magick] =
+        [lane, theirs].map(|folder| (folder, compare::describe(folder, cases, &files)));
+    let [imago, magick] = [&imago, &magick].map(|(folder, described)| Side { folder, described });
+    cases
+        .iter()
+        .enumerate()
+        .map(|(index, case)| {
+            if !taken(index) {
+                return Vec::new();
+            }
+            let mut case = Case::clone(case);
+            if case.tolerance == Tolerance::Equal {
+                case.tolerance = Tolerance::Difference(ENCODED);
+            }
+            compare::differences(&case, index, &imago, &magick)
+                .into_iter()
+                .map(|difference| format!("with the fast lane: {difference}"))
+                .collect()
+        })
+        .collect()
+}
+
+/// How far apart pixels from the fast lane may be once they are encoded, as the root mean square from 0 to 1.
+const ENCODED: f64 = 0.01;
+
+/// Runs all cases through Imago, with the fast lane or without, each into a folder of its own, named by its place in the
+/// list.
+async fn convert(
+    cases: &[&Case],
+    inputs: &Path,
+    results: &Path,
+    native: bool,
+) -> Vec<Result<Outcome>> {
     let stores = Stores::builder()
         .memory(true)
         .build()
         .expect("stores in memory need nothing");
     let converter = Converter::builder()
         .stores(stores.clone())
+        .native(native)
         .build()
         .await
         .expect("a converter starts");

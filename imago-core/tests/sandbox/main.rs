@@ -1,5 +1,6 @@
 //! Conversions in confined processes: real children of this program, which is why it has a `main` of its own.
 
+mod admission;
 mod fences;
 mod misbehaviour;
 mod work;
@@ -24,7 +25,13 @@ pub(crate) use tests;
 fn main() -> ExitCode {
     sandbox::enter_if_child();
     let arguments = Arguments::from_args();
-    let tests = [work::TESTS, misbehaviour::TESTS, fences::TESTS].concat();
+    let tests = [
+        work::TESTS,
+        misbehaviour::TESTS,
+        fences::TESTS,
+        admission::TESTS,
+    ]
+    .concat();
     let trials = tests.into_iter().map(|(name, test)| {
         Trial::test(name, move || {
             catch_unwind(AssertUnwindSafe(test)).map_err(|_| Failed::without_message())

@@ -4,24 +4,32 @@
 
 mod body;
 mod connections;
+mod convert;
+mod events;
 mod formats;
 mod health;
 mod identify;
+mod job;
+mod listing;
+mod metrics;
+mod openapi;
 mod operations;
 mod problem;
+mod query;
 mod router;
 mod service;
 mod submission;
-mod work;
+mod submit;
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
 pub(crate) use connections::run;
 pub(crate) use formats::document as formats_document;
+pub(crate) use problem::Problem;
 
 /// Reads a submission's body as `POST /api/v1/work` does, for the fuzz targets. Gives the answer that refuses it.
 #[cfg(fuzzing)]
@@ -31,19 +39,29 @@ pub fn read_submission(
     runner: &dyn crate::job::runner::Runner,
 ) -> Result<crate::job::Submission, Response<Full<Bytes>>> {
     let read = submission::read(body, limits, runner);
-    read.map(|(submission, _)| submission).map_err(Answer::from)
+    read.map(|(submission, _)| submission).map_err(|problem| {
+        Answer::from(problem).map(|body| match body {
+            Either::Left(whole) => whole,
+            Either::Right(_) => Full::default(),
+        })
+    })
 }
 
-/// What handlers give: a body that is known as a whole.
-type Answer = Response<Full<Bytes>>;
+/// What handlers give: a body that is known as a whole, or one that grows.
+type Answer = Response<Either<Full<Bytes>, events::Events>>;
 
 /// An answer with this document.
 fn json(status: StatusCode, document: &impl Serialize) -> Answer {
     let body = serde_json::to_vec(document).expect("the documents of this API are always JSON");
-    let mut response = Response::new(Full::from(body));
+    whole(status, "application/json", body.into())
+}
+
+/// An answer with this body.
+fn whole(status: StatusCode, media_type: &'static str, body: Bytes) -> Answer {
+    let mut response = Response::new(Either::Left(Full::from(body)));
     *response.status_mut() = status;
     response
         .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        .insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     response
 }

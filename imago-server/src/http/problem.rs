@@ -2,13 +2,13 @@
 //!
 //! [RFC 9457]: https://www.rfc-editor.org/rfc/rfc9457
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
-use hyper::{Response, StatusCode};
+use hyper::StatusCode;
+use hyper::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER};
 use imago_core::ErrorKind;
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::{Answer, whole};
 use crate::store::StoreError;
 
 /// How many single errors an answer lists at most. Who sent 1000 bad actions has enough to do with the first of them.
@@ -27,12 +27,29 @@ pub(crate) struct Problem {
 }
 
 /// One of several things that are wrong in a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Culprit {
     /// Where in the body it is, as a JSON pointer.
     pub(crate) pointer: String,
     /// What is wrong with it.
     pub(crate) detail: String,
+}
+
+/// An error answer's body.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(super) struct Document<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    /// What is wrong, as a sentence.
+    detail: &'a str,
+    /// The same as `detail`.
+    error: &'a str,
+    /// What is wrong in the body, one by one.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schemars(default)]
+    errors: &'a [Culprit],
 }
 
 impl Problem {
@@ -84,6 +101,13 @@ impl Problem {
             .with_header(RETRY_AFTER, retry_after_seconds.max(1).into())
     }
 
+    /// All that could look at an image is busy.
+    pub(crate) fn busy() -> Self {
+        let detail = "all that could look at an image is busy; try again in a while";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+            .with_header(RETRY_AFTER, RETRY_AFTER_SECONDS.into())
+    }
+
     /// A fault of the server's own. What it was stands in the log.
     pub(crate) fn internal() -> Self {
         let detail = "the server failed by a fault of its own; its log says why, under this answer's `X-Request-Id`";
@@ -95,6 +119,9 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let status = match &error {
             StoreError::QueueFull { .. } => StatusCode::TOO_MANY_REQUESTS,
+            StoreError::KeyReused => {
+                return Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string());
+            }
             StoreError::Unavailable(source) => {
                 log::error!("error.source":% = source; "{error}");
                 StatusCode::SERVICE_UNAVAILABLE
@@ -104,18 +131,16 @@ impl From<StoreError> for Problem {
     }
 }
 
-impl From<Problem> for Response<Full<Bytes>> {
+impl Problem {
+    /// Says when to come back.
+    pub(crate) fn retry_after(mut self, seconds: u64) -> Self {
+        self.headers.retain(|(name, _)| name != RETRY_AFTER);
+        self.with_header(RETRY_AFTER, seconds.max(1).into())
+    }
+}
+
+impl From<Problem> for Answer {
     fn from(problem: Problem) -> Self {
-        #[derive(Serialize)]
-        struct Document<'a> {
-            r#type: &'static str,
-            title: &'static str,
-            status: u16,
-            detail: &'a str,
-            error: &'a str,
-            #[serde(skip_serializing_if = "<[_]>::is_empty")]
-            errors: &'a [Culprit],
-        }
         let document = Document {
             r#type: "about:blank",
             title: title(problem.status),
@@ -125,14 +150,8 @@ impl From<Problem> for Response<Full<Bytes>> {
             errors: &problem.errors,
         };
         let body = serde_json::to_vec(&document).expect("strings and numbers are always JSON");
-        let mut response = Self::new(Full::from(body));
-        *response.status_mut() = problem.status;
-        let headers = response.headers_mut();
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
-        headers.extend(
+        let mut response = whole(problem.status, "application/problem+json", body.into());
+        response.headers_mut().extend(
             problem
                 .headers
                 .into_iter()
@@ -145,7 +164,7 @@ impl From<Problem> for Response<Full<Bytes>> {
 /// The status's name by [RFC 9110]; the `http` crate has two older ones.
 ///
 /// [RFC 9110]: https://www.rfc-editor.org/rfc/rfc9110#section-15
-fn title(status: StatusCode) -> &'static str {
+pub(super) fn title(status: StatusCode) -> &'static str {
     match status {
         StatusCode::PAYLOAD_TOO_LARGE => "Content Too Large",
         StatusCode::UNPROCESSABLE_ENTITY => "Unprocessable Content",
@@ -170,7 +189,7 @@ mod tests {
     use super::*;
 
     async fn text(problem: Problem) -> String {
-        let response = Response::from(problem);
+        let response = Answer::from(problem);
         let body = response.into_body().collect().await.unwrap().to_bytes();
         String::from_utf8(body.to_vec()).unwrap()
     }

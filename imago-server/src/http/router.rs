@@ -6,30 +6,68 @@ use matchit::Router;
 /// What a path names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Resource {
-    /// `/api/v1/work`
     Work,
-    /// `/api/v1/work/{id}`
     Job,
-    /// `/api/v1/identify`
+    Events,
+    Retry,
+    Convert,
     Identify,
-    /// `/api/v1/formats`
     Formats,
-    /// `/api/v1/operations`
     Operations,
-    /// `/healthz`
     Health,
-    /// `/readyz`
     Ready,
+    Metrics,
+    OpenApi,
 }
 
 impl Resource {
+    /// Every one.
+    pub(super) const ALL: [Self; 12] = [
+        Self::Work,
+        Self::Job,
+        Self::Events,
+        Self::Retry,
+        Self::Convert,
+        Self::Identify,
+        Self::Formats,
+        Self::Operations,
+        Self::Health,
+        Self::Ready,
+        Self::Metrics,
+        Self::OpenApi,
+    ];
+
+    /// The path, with its parameters by name.
+    pub(super) const fn path(self) -> &'static str {
+        match self {
+            Self::Work => "/api/v1/work",
+            Self::Job => "/api/v1/work/{id}",
+            Self::Events => "/api/v1/work/{id}/events",
+            Self::Retry => "/api/v1/work/{id}/retry",
+            Self::Convert => "/api/v1/convert",
+            Self::Identify => "/api/v1/identify",
+            Self::Formats => "/api/v1/formats",
+            Self::Operations => "/api/v1/operations",
+            Self::Health => "/healthz",
+            Self::Ready => "/readyz",
+            Self::Metrics => "/metrics",
+            Self::OpenApi => "/openapi.json",
+        }
+    }
+
     /// The methods that the resource has, as `Allow` lists them.
     pub(super) const fn allow(self) -> &'static str {
         match self {
-            Self::Work | Self::Identify => "POST",
-            Self::Formats | Self::Job | Self::Operations | Self::Health | Self::Ready => {
-                "GET, HEAD"
-            }
+            Self::Work => "GET, HEAD, POST",
+            Self::Job => "GET, HEAD, DELETE",
+            Self::Retry | Self::Convert | Self::Identify => "POST",
+            Self::Events
+            | Self::Formats
+            | Self::Operations
+            | Self::Health
+            | Self::Ready
+            | Self::Metrics
+            | Self::OpenApi => "GET, HEAD",
         }
     }
 
@@ -48,17 +86,9 @@ pub(super) struct Routes(Router<Resource>);
 impl Routes {
     pub(super) fn new() -> Self {
         let mut router = Router::new();
-        for (path, resource) in [
-            ("/api/v1/work", Resource::Work),
-            ("/api/v1/work/{id}", Resource::Job),
-            ("/api/v1/identify", Resource::Identify),
-            ("/api/v1/formats", Resource::Formats),
-            ("/api/v1/operations", Resource::Operations),
-            ("/healthz", Resource::Health),
-            ("/readyz", Resource::Ready),
-        ] {
+        for resource in Resource::ALL {
             router
-                .insert(path, resource)
+                .insert(resource.path(), resource)
                 .expect("the paths differ from each other");
         }
         Self(router)
@@ -67,13 +97,12 @@ impl Routes {
     /// The resource that the path names, and the `{id}` in it.
     pub(super) fn find<'p>(&self, path: &'p str) -> Option<(Resource, &'p str)> {
         let found = self.0.at(path).ok()?;
-        // The parameter borrows from the path, by way of its place in it.
-        let id = found.params.get("id").map_or("", |id| {
-            path.rsplit('/')
-                .next()
-                .filter(|last| *last == id)
-                .unwrap_or_default()
-        });
+        // The parameter borrows from the router too; it is the segment of the path at its place.
+        let id = found
+            .params
+            .get("id")
+            .and_then(|id| path.split('/').find(|segment| *segment == id));
+        let id = id.unwrap_or_default();
         Some((*found.value, id))
     }
 }
@@ -93,9 +122,13 @@ mod tests {
             ("/api/v1/operations", Some((Resource::Operations, ""))),
             ("/healthz", Some((Resource::Health, ""))),
             ("/readyz", Some((Resource::Ready, ""))),
+            ("/metrics", Some((Resource::Metrics, ""))),
+            ("/api/v1/convert", Some((Resource::Convert, ""))),
             ("/api/v1/work/", None),
             ("/api/v1/work/abc/", None),
-            ("/api/v1/work/abc/events", None),
+            ("/api/v1/work/abc/events", Some((Resource::Events, "abc"))),
+            ("/api/v1/work/work/retry", Some((Resource::Retry, "work"))),
+            ("/api/v1/work/abc/other", None),
             ("/api/v1", None),
             ("/API/v1/work", None),
             ("//api/v1/work", None),
@@ -111,10 +144,13 @@ mod tests {
     fn methods() {
         for (resource, method, expected) in [
             (Resource::Work, "POST", true),
-            (Resource::Work, "GET", false),
+            (Resource::Work, "GET", true),
+            (Resource::Work, "DELETE", false),
+            (Resource::Retry, "POST", true),
+            (Resource::Events, "GET", true),
             (Resource::Job, "GET", true),
             (Resource::Job, "HEAD", true),
-            (Resource::Job, "DELETE", false),
+            (Resource::Job, "DELETE", true),
             (Resource::Identify, "POST", true),
             (Resource::Formats, "GET", true),
             (Resource::Health, "HEAD", true),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::FutureExt;
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::body::{Body, Incoming};
 use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, EXPECT, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
@@ -14,7 +14,10 @@ use uuid::Uuid;
 
 use super::problem::Problem;
 use super::router::{Resource, Routes};
-use super::{Answer, body, formats, health, identify, operations, work};
+use super::{
+    Answer, body, convert, events, formats, health, identify, job, listing, metrics, openapi,
+    operations, submit,
+};
 use crate::app::App;
 use crate::logging::REQUEST_ID;
 
@@ -52,10 +55,14 @@ impl Service {
                 body::discard(body);
             }
             finish(&mut answer, &parts, &id);
-            let duration_ms = begun.elapsed().as_millis();
+            let took = begun.elapsed();
+            let found = self.routes.find(parts.uri.path());
+            let route = found.map_or("none", |(resource, _)| resource.path());
+            let metrics = &self.app.metrics;
+            metrics.answered(&parts.method, route, answer.status(), took);
             log::info!(
                 target: "imago_server::access",
-                status = answer.status().as_u16(), duration_ms = duration_ms;
+                status = answer.status().as_u16(), duration_ms = took.as_millis();
                 "{} {}", parts.method, parts.uri.path().escape_debug()
             );
             answer
@@ -78,12 +85,23 @@ impl Service {
             ));
         }
         match resource {
-            Resource::Work => work::submit(&self.app, parts, body).await,
-            Resource::Job => work::follow(&self.app, parts, id).await,
+            Resource::Work if parts.method == Method::POST => {
+                submit::submit(&self.app, parts, body).await
+            }
+            Resource::Work => listing::list(&self.app, parts).await,
+            Resource::Job if parts.method == Method::DELETE => {
+                job::remove(&self.app, parts, id).await
+            }
+            Resource::Job => job::follow(&self.app, parts, id).await,
+            Resource::Events => events::stream(&self.app, parts, id).await,
+            Resource::Retry => job::retry(&self.app, parts, id).await,
+            Resource::Convert => convert::convert(&self.app, parts, body).await,
             Resource::Identify => identify::identify(&self.app, parts, body).await,
             Resource::Formats => Ok(formats::formats(&self.app)),
             Resource::Operations => Ok(operations::list()),
             Resource::Health => Ok(health::health()),
+            Resource::OpenApi => Ok(openapi::document()),
+            Resource::Metrics => Ok(metrics::metrics(&self.app).await),
             Resource::Ready => health::ready(&self.app).await,
         }
     }
@@ -91,19 +109,23 @@ impl Service {
 
 /// Gives an answer the headers that all have, and takes the body from one to `HEAD`.
 fn finish(answer: &mut Answer, parts: &Parts, id: &str) {
-    let length = answer.body().size_hint().exact().unwrap_or_default();
+    let length = answer.body().size_hint().exact();
     let closes = answer.status() == StatusCode::REQUEST_TIMEOUT && parts.version < Version::HTTP_2;
+    let is_empty = answer.status() == StatusCode::NO_CONTENT;
     let headers = answer.headers_mut();
     let id = HeaderValue::from_str(id).expect("ids are letters, digits and `._-`");
     headers.insert(X_REQUEST_ID, id);
     // A job changes, and an answer kept on the way would hide it.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(CONTENT_LENGTH, length.into());
+    // An answer of this status has none, by RFC 9110.
+    if let Some(length) = length.filter(|_| !is_empty) {
+        headers.insert(CONTENT_LENGTH, length.into());
+    }
     if closes {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     if parts.method == Method::HEAD {
-        *answer.body_mut() = Full::default();
+        *answer.body_mut() = Either::Left(Full::default());
     }
 }
 

@@ -5,12 +5,13 @@
 //! misspelt `operation` would silently do nothing. `null` is the same as leaving an optional member out. How many actions
 //! there may be and how long one may take are settings, not shape: too many is 422.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
-use std::time::Duration;
 
 use hyper::StatusCode;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -21,6 +22,13 @@ use crate::config::Limits;
 use crate::job::runner::{Planned, Runner};
 use crate::job::{ActionSpec, Fidelity, Submission};
 
+/// The priorities that there are.
+const PRIORITIES: std::ops::RangeInclusive<i64> = -100..=100;
+
+/// As many labels may a job have, and as many bytes the name or the value of one.
+const MAX_LABELS: usize = 64;
+const MAX_LABEL: usize = 255;
+
 /// Reads and plans a submission: all that can be known to be wrong is refused here. Each action comes with its plan.
 pub(crate) fn read(
     body: &[u8],
@@ -29,14 +37,7 @@ pub(crate) fn read(
 ) -> Result<(Submission, Vec<Planned>), Problem> {
     let work = parse(body)?;
     let count = work.actions.len();
-    let mut errors = work.unsupported();
-    if count == 0 || count > limits.actions {
-        let detail = format!(
-            "expected 1 to {} actions (`limits.actions`), got {count}",
-            limits.actions
-        );
-        errors.push(culprit("/actions", detail));
-    }
+    let mut errors = work.check(limits);
     if !errors.is_empty() {
         let detail = match errors.as_slice() {
             [only] => only.detail.clone(),
@@ -48,7 +49,14 @@ pub(crate) fn read(
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail).with_errors(errors));
     }
 
-    let mut submission = Submission::default();
+    let mut submission = Submission {
+        priority: work
+            .priority
+            .and_then(|p| i32::try_from(p).ok())
+            .unwrap_or_default(),
+        labels: work.labels.unwrap_or_default(),
+        ..Submission::default()
+    };
     let mut plans = Vec::with_capacity(count);
     let mut faulty = 0;
     let mut at_least = "";
@@ -98,18 +106,23 @@ fn culprit(pointer: impl Into<String>, detail: impl Into<String>) -> Culprit {
 }
 
 /// A submission's body.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Work {
+#[schemars(rename = "Submission")]
+pub(super) struct Work {
+    #[schemars(length(min = 1))]
     actions: Vec<Object<Action>>,
-    priority: Option<IgnoredAny>,
+    #[schemars(range(min = -100, max = 100))]
+    priority: Option<i64>,
+    #[schemars(with = "Option<crate::job::Webhook>")]
     webhook: Option<IgnoredAny>,
-    labels: Option<IgnoredAny>,
+    labels: Option<BTreeMap<String, String>>,
 }
 
 /// One of a submission's actions.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "ActionSpec")]
 struct Action {
     infile: String,
     outfile: String,
@@ -121,45 +134,67 @@ struct Action {
 }
 
 impl Work {
-    /// Members that the contract has and this version does not. To ignore them would be to do something else than asked.
-    fn unsupported(&self) -> Vec<Culprit> {
-        [
-            ("priority", self.priority.is_some()),
-            ("webhook", self.webhook.is_some()),
-            ("labels", self.labels.is_some()),
-        ]
-        .into_iter()
-        .filter(|(_, is_there)| *is_there)
-        .map(|(name, _)| {
-            culprit(
-                format!("/{name}"),
-                format!("this version does not support `{name}` yet; leave it out"),
-            )
-        })
-        .collect()
+    /// What is wrong with what concerns the job as a whole.
+    fn check(&self, limits: &Limits) -> Vec<Culprit> {
+        let mut errors = Vec::new();
+        let count = self.actions.len();
+        if count == 0 || count > limits.actions {
+            let detail = format!(
+                "expected 1 to {} actions (`limits.actions`), got {count}",
+                limits.actions
+            );
+            errors.push(culprit("/actions", detail));
+        }
+        if let Some(priority) = self.priority
+            && !PRIORITIES.contains(&priority)
+        {
+            let (first, last) = (PRIORITIES.start(), PRIORITIES.end());
+            let detail = format!("expected an integer from {first} to {last}, got {priority}");
+            errors.push(culprit("/priority", detail));
+        }
+        if self.webhook.is_some() {
+            // To ignore it would be to do something else than asked.
+            let detail = "this version does not support `webhook` yet; leave it out";
+            errors.push(culprit("/webhook", detail));
+        }
+        let labels = self.labels.iter().flatten();
+        if labels.clone().count() > MAX_LABELS {
+            let detail = format!("expected at most {MAX_LABELS} labels");
+            errors.push(culprit("/labels", detail));
+        }
+        for (name, value) in labels {
+            let what = if name.is_empty() || name.len() > MAX_LABEL || name.contains(':') {
+                format!(
+                    "a label's name must have 1 to {MAX_LABEL} bytes and no `:`, by which `label=name:value` is split"
+                )
+            } else if value.len() > MAX_LABEL {
+                format!(
+                    "a label's value must have at most {MAX_LABEL} bytes, got {}",
+                    value.len()
+                )
+            } else {
+                continue;
+            };
+            let name: String = name.chars().take(64).collect();
+            let name = name.replace('~', "~0").replace('/', "~1");
+            errors.push(culprit(format!("/labels/{name}"), what));
+        }
+        errors
     }
 }
 
 impl Action {
     fn into_spec(self, limits: &Limits) -> Result<ActionSpec, (&'static str, String)> {
-        let timeout = match self.timeout {
-            None => limits.timeout,
-            Some(seconds) => Duration::try_from_secs_f64(seconds)
-                .ok()
-                .filter(|timeout| !timeout.is_zero() && *timeout <= limits.max_timeout)
-                .ok_or_else(|| {
-                    let most = limits.max_timeout.as_secs_f64();
-                    let detail = format!("expected more than 0 and at most {most} seconds (`limits.max-timeout`), got {seconds}");
-                    ("/timeout", detail)
-                })?,
-        };
+        let timeout = limits
+            .timeout_of(self.timeout)
+            .map_err(|detail| ("/timeout", detail))?;
         Ok(ActionSpec {
             infile: self.infile,
             outfile: self.outfile,
             operations: self.operations.unwrap_or_default(),
             mimetype: self.mimetype,
             timeout,
-            fidelity: self.fidelity.unwrap_or_default(),
+            fidelity: self.fidelity,
             headers: self.headers.unwrap_or_default(),
         })
     }
@@ -203,6 +238,9 @@ fn mistyped(pointer: &str, text: &str) -> String {
         (_, Some("operations")) => "a string such as `resize 200x200`",
         (Some("mimetype"), _) => "a media type such as `image/jpeg`",
         (Some("timeout"), _) => "a number of seconds such as `30`",
+        (Some("priority"), _) => "an integer such as `10`",
+        (Some("labels"), _) => "an object of strings such as `{\"album\": \"rome\"}`",
+        (_, Some("labels")) => "a string such as `rome`",
         (Some("fidelity"), _) => "`exact` or `fast`",
         (Some("headers"), _) => {
             "an object of strings such as `{\"Cache-Control\": \"max-age=60\"}`"
@@ -244,7 +282,22 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
 
 /// Something read from a JSON object only: serde's own reading of a struct takes an array of its members' values too.
 #[derive(Debug)]
-struct Object<T>(T);
+pub(super) struct Object<T>(T);
+
+impl<T: JsonSchema> JsonSchema for Object<T> {
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+    fn schema_id() -> Cow<'static, str> {
+        T::schema_id()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+}
 
 trait Expected: DeserializeOwned {
     const EXPECTED: &str;

@@ -5,9 +5,11 @@ use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::value::RawValue;
 
-use super::{Action, ActionResult, Job, Status};
+use super::{Action, ActionResult, FailedResult, Job, Status, Summary};
 
 /// A job as it was at one moment, and its document.
 ///
@@ -32,12 +34,6 @@ impl Snapshot {
         &self.job
     }
 
-    /// Changes the job, and forgets the document that no longer tells how it is.
-    pub fn update(&mut self, change: impl FnOnce(&mut Job)) {
-        self.document.take();
-        change(&mut self.job);
-    }
-
     /// Its document as JSON.
     pub fn document(&self) -> Bytes {
         self.document.get_or_init(|| write(&self.job)).clone()
@@ -50,28 +46,28 @@ fn write(job: &Job) -> Bytes {
         .into()
 }
 
-impl Clone for Snapshot {
-    /// Copies the job, not the document: who copies a snapshot is about to change it.
-    fn clone(&self) -> Self {
-        Self::new(self.job.clone())
-    }
-}
-
 /// The members in the order in which the contract shows them.
-#[derive(Serialize)]
-struct Document<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Job")]
+pub(crate) struct Document<'a> {
+    #[schemars(regex(pattern = r"^[0-9a-f]{32}$"))]
     id: String,
     status: Status,
-    actions: Vec<ActionDocument<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actions: Option<Vec<ActionDocument<'a>>>,
     progress: f64,
     priority: i32,
-    labels: BTreeMap<&'a str, &'a str>,
+    labels: &'a BTreeMap<String, String>,
+    #[schemars(extend("format" = "date-time"))]
     created: String,
+    #[schemars(extend("format" = "date-time"))]
     started: Option<String>,
+    #[schemars(extend("format" = "date-time"))]
     finished: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Action")]
 struct ActionDocument<'a> {
     status: Status,
     infile: &'a str,
@@ -81,22 +77,49 @@ struct ActionDocument<'a> {
     output: &'a str,
     error: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    result: Option<&'a ActionResult>,
+    #[schemars(with = "Option<ResultSchema>")]
+    result: Option<&'a RawValue>,
+}
+
+/// The document as the API describes it.
+pub(crate) type DocumentSchema = Document<'static>;
+
+/// What `result` may be; the store has it as text.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it describes, and is never made")]
+enum ResultSchema {
+    Done(ActionResult),
+    Failed(FailedResult),
 }
 
 impl<'a> Document<'a> {
     fn of(job: &'a Job) -> Self {
         Self {
-            id: job.id.to_string(),
-            status: job.status(),
-            actions: job.actions.iter().map(ActionDocument::of).collect(),
-            progress: job.progress(),
-            priority: 0,
-            labels: BTreeMap::new(),
-            created: timestamp(job.created),
-            started: job.started.map(timestamp),
-            finished: job.finished.map(timestamp),
+            actions: Some(job.actions.iter().map(ActionDocument::of).collect()),
+            ..Self::without_actions(&job.summary)
         }
+    }
+
+    fn without_actions(summary: &'a Summary) -> Self {
+        Self {
+            id: summary.id.to_string(),
+            status: summary.status,
+            actions: None,
+            progress: summary.progress,
+            priority: summary.priority,
+            labels: &summary.labels,
+            created: timestamp(summary.created),
+            started: summary.started.map(timestamp),
+            finished: summary.finished.map(timestamp),
+        }
+    }
+}
+
+impl Serialize for Summary {
+    /// As the job's document, without its actions.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Document::without_actions(self).serialize(serializer)
     }
 }
 
@@ -115,92 +138,89 @@ impl<'a> ActionDocument<'a> {
             operations: &action.spec.operations,
             output: &action.output,
             error: &action.error,
-            result: action.result.as_ref(),
+            result: action.result.as_deref(),
         }
     }
 }
 
 /// RFC 3339, in UTC with milliseconds: `2026-11-23T01:26:42.120Z`.
-fn timestamp(time: SystemTime) -> String {
+pub fn timestamp(time: SystemTime) -> String {
     humantime::format_rfc3339_millis(time).to_string()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
-    use super::super::tests::{done, job};
-    use super::super::{Ending, Submission};
+    use super::super::{ActionSpec, JobId};
     use super::*;
 
-    fn text(snapshot: &Snapshot) -> String {
-        String::from_utf8(snapshot.document().to_vec()).unwrap()
+    fn job() -> Job {
+        let time = |micros| SystemTime::UNIX_EPOCH + Duration::from_micros(micros);
+        let spec = ActionSpec {
+            infile: "s3://b/0.png".to_owned(),
+            outfile: "s3://b/out.jpg".to_owned(),
+            operations: vec!["resize 200x200".to_owned()],
+            mimetype: None,
+            timeout: Duration::from_secs(60),
+            fidelity: None,
+            headers: BTreeMap::new(),
+        };
+        let result = RawValue::from_string(r#"{"format":"JPEG"}"#.to_owned()).unwrap();
+        Job {
+            summary: Summary {
+                id: JobId::from_bytes([0xab; 16]),
+                status: Status::Done,
+                progress: 1.0,
+                priority: -7,
+                labels: BTreeMap::from([("k".to_owned(), "v".to_owned())]),
+                created: time(0),
+                started: Some(time(1_120_999)),
+                finished: None,
+            },
+            actions: vec![Action {
+                spec: Arc::new(spec),
+                status: Status::Done,
+                output: String::new(),
+                error: String::new(),
+                result: Some(result),
+                stored_mimetype: Some("image/jpeg".to_owned()),
+            }],
+        }
     }
 
     #[test]
     fn members_stand_in_the_contracts_order() {
-        let mut snapshot = Snapshot::new(job(1));
-        let id = snapshot.job().id;
-        assert_eq!(
-            text(&snapshot),
-            format!(
-                concat!(
-                    r#"{{"id":"{}","status":"queued","actions":[{{"status":"queued","infile":"memory://b/0.png","#,
-                    r#""outfile":"memory://b/out.jpg","mimetype":"","operations":["resize 200x200"],"#,
-                    r#""output":"","error":""}}],"progress":0.0,"priority":0,"labels":{{}},"#,
-                    r#""created":"1970-01-01T00:00:00.000Z","started":null,"finished":null}}"#,
-                ),
-                id
-            )
+        let tail = concat!(
+            r#""progress":1.0,"priority":-7,"labels":{"k":"v"},"created":"1970-01-01T00:00:00.000Z","#,
+            r#""started":"1970-01-01T00:00:01.120Z","finished":null}"#,
         );
-        let later = SystemTime::UNIX_EPOCH + Duration::from_micros(1_120_999);
-        snapshot.update(|job| {
-            job.start(0, SystemTime::UNIX_EPOCH);
-            job.end(0, done(), later);
-        });
-        assert_eq!(
-            text(&snapshot),
-            format!(
-                concat!(
-                    r#"{{"id":"{}","status":"done","actions":[{{"status":"done","infile":"memory://b/0.png","#,
-                    r#""outfile":"memory://b/out.jpg","mimetype":"image/jpeg","operations":["resize 200x200"],"#,
-                    r#""output":"","error":"","result":{{"format":"JPEG","width":200,"height":134,"frames":1,"#,
-                    r#""bytes":18233,"etag":"\"9b2c\"","files":["memory://b/out.jpg"],"cache":"hit","#,
-                    r#""engine":"magick","attempts":1,"milliseconds":{{"fetch":3,"convert":21,"store":6}}}}}}],"#,
-                    r#""progress":1.0,"priority":0,"labels":{{}},"created":"1970-01-01T00:00:00.000Z","#,
-                    r#""started":"1970-01-01T00:00:00.000Z","finished":"1970-01-01T00:00:01.120Z"}}"#,
-                ),
-                id
-            )
+        let head = r#"{"id":"abababababababababababababababab","status":"done","#;
+        let actions = concat!(
+            r#""actions":[{"status":"done","infile":"s3://b/0.png","outfile":"s3://b/out.jpg","#,
+            r#""mimetype":"image/jpeg","operations":["resize 200x200"],"output":"","error":"","#,
+            r#""result":{"format":"JPEG"}}],"#,
         );
-    }
-
-    #[test]
-    fn the_document_is_written_once_for_each_state() {
-        let mut snapshot = Snapshot::new(job(2));
-        let first = snapshot.document();
+        let snapshot = Snapshot::new(job());
+        let document = snapshot.document();
+        let text = std::str::from_utf8(&document).unwrap();
+        assert_eq!(text, format!("{head}{actions}{tail}"));
+        let summary = serde_json::to_string(&snapshot.job().summary).unwrap();
+        assert_eq!(summary, format!("{head}{tail}"));
         assert_eq!(
-            first.as_ptr(),
+            document.as_ptr(),
             snapshot.document().as_ptr(),
-            "the same bytes again"
+            "it is written once"
         );
-        snapshot.update(|job| job.end(0, Ending::Failed("why".to_owned()), SystemTime::now()));
-        assert!(text(&snapshot).contains(r#""error":"why""#));
     }
 
     #[test]
     fn a_given_media_type_stays_to_the_letter() {
-        let mut spec = super::super::tests::spec("memory://b/in.png");
-        spec.mimetype = Some("image/jpg".to_owned());
-        let submission = Submission {
-            actions: vec![spec],
-        };
-        let mut snapshot = Snapshot::new(Job::new(
-            super::super::JobId::random(),
-            submission,
-            SystemTime::now(),
-        ));
-        snapshot.update(|job| job.end(0, done(), SystemTime::now()));
-        assert!(text(&snapshot).contains(r#""mimetype":"image/jpg""#));
+        let mut job = job();
+        Arc::make_mut(&mut job.actions[0].spec).mimetype = Some("image/jpg".to_owned());
+        let document = Snapshot::new(job).document();
+        let text = std::str::from_utf8(&document).unwrap();
+        assert!(text.contains(r#""mimetype":"image/jpg""#), "{text}");
     }
 }

@@ -1,50 +1,88 @@
 //! Where jobs are kept while they wait, run, and are asked about.
 
-mod memory;
+mod error;
+mod feed;
+mod listing;
+pub mod sqlite;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
-use tokio::sync::watch;
 
-use crate::job::{ActionSpec, Ending, JobId, Snapshot, Submission};
+use crate::job::attempts::Attempts;
+use crate::job::{ActionSpec, Ending, JobId, Snapshot, Submission, Webhook};
 
-pub use memory::MemoryStore;
+pub use error::StoreError;
+pub use feed::{Feed, Feeds};
+pub use listing::{Cursor, Filter, InvalidCursor, Page};
+pub use sqlite::SqliteStore;
 
 /// Keeps jobs, hands out their actions in order, and tells of changes.
 ///
-/// Each method is one transaction. Nothing here waits for a job, but [`ready`](Self::ready) and a [`Feed`] do.
+/// Each method is one transaction, and what it changed is safe when it returns. Nothing here waits for a job, but
+/// [`ready`](Self::ready) and a [`Feed`] do.
 #[async_trait]
 pub trait JobStore: fmt::Debug + Send + Sync + 'static {
-    /// Takes a job in. When it returns, the job is as safe as this store makes it.
+    /// Takes a job in. One that comes again by its [`Idempotency`](crate::job::Idempotency) is answered as the first.
     async fn submit(&self, submission: Submission) -> Result<Submitted, StoreError>;
 
-    /// Hands out up to `most` actions that can run now, the oldest job's first, and notes that they run. None if there
-    /// are none: then [`ready`](Self::ready) says when to ask again.
-    async fn claim(&self, most: usize) -> Result<Vec<Claimed>, StoreError>;
+    /// Hands out up to `most` actions that can run now, and notes that they run. None if there are none: then
+    /// [`ready`](Self::ready) says when to ask again.
+    ///
+    /// Jobs of a higher priority come first. Those of the same take turns, so that one of many actions does not hold up
+    /// one of few; at the same turn the oldest is first. Who does not [renew](Self::renew) a claim within `lease` loses
+    /// it, and the action is handed out again.
+    async fn claim(&self, most: usize, lease: Duration) -> Result<Vec<Claimed>, StoreError>;
 
     /// Waits until there may be something to claim. A change since the last call ends the wait at once. One waiter only.
     async fn ready(&self);
 
-    /// Notes how an action ended. An action that has ended already stays as it is.
-    async fn finish(&self, job: JobId, index: usize, ending: Ending) -> Result<(), StoreError>;
+    /// Keeps claims for another `lease` and notes how far they are, from 0 to 1. Gives those that are the caller's no
+    /// more: because the job was canceled, or the claim lost.
+    async fn renew(
+        &self,
+        claims: &[(Claim, f64)],
+        lease: Duration,
+    ) -> Result<Vec<Claim>, StoreError>;
+
+    /// Notes how a try ended, and says whether that counted: one whose claim is lost changes nothing.
+    async fn finish(&self, claim: Claim, ending: Ending) -> Result<bool, StoreError>;
 
     /// The job as it is now, if there is one.
     async fn get(&self, job: JobId) -> Result<Option<Arc<Snapshot>>, StoreError>;
 
-    /// The job's changes from now on, if there is such a job. Subscribe, then read, then wait: so no change is missed.
-    async fn watch(&self, job: JobId) -> Result<Option<Feed>, StoreError>;
+    /// The job's changes from now on. Subscribe, then read, then wait: so no change is missed.
+    fn watch(&self, job: JobId) -> Feed;
+
+    /// Jobs that fit the filter, the newest first, without their actions.
+    async fn list(&self, filter: Filter) -> Result<Page, StoreError>;
+
+    /// Cancels what has not finished of a job; of a finished one deletes the record.
+    async fn remove(&self, job: JobId) -> Result<Removed, StoreError>;
+
+    /// Has the actions that failed or were canceled run once more. Whether there is such a job.
+    async fn retry(&self, job: JobId) -> Result<bool, StoreError>;
 
     /// How many jobs there are to do.
     async fn counts(&self) -> Result<Counts, StoreError>;
 
-    /// Forgets jobs that finished at `before` or earlier, and says how many.
+    /// Forgets jobs that finished at `before` or earlier, and says how many. Those whose webhook was not sent stay.
     async fn expire(&self, before: SystemTime) -> Result<usize, StoreError>;
 
-    /// Whether jobs outlive the process.
-    fn is_durable(&self) -> bool;
+    /// Webhooks that are to be sent now, up to `most`. Each comes again after `lease` unless it is [settled](Self::settle).
+    async fn due_webhooks(
+        &self,
+        most: usize,
+        lease: Duration,
+    ) -> Result<Vec<DueWebhook>, StoreError>;
+
+    /// Notes that a webhook was sent or given up; or, where a time is given, that it is to be sent again then.
+    async fn settle(&self, webhook: i64, again: Option<SystemTime>) -> Result<(), StoreError>;
+
+    /// Waits until a webhook may be due. One waiter only.
+    async fn webhook_ready(&self);
 }
 
 /// A job that was taken in.
@@ -54,23 +92,38 @@ pub struct Submitted {
     pub id: JobId,
     /// How many jobs wait, this one included.
     pub queue_length: usize,
+    /// Whether it had been taken in before.
+    pub is_repeat: bool,
+}
+
+/// The right to say how one try of an action ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Claim {
+    /// The action's job.
+    pub job: JobId,
+    /// Its place among the job's actions, from 0.
+    pub index: usize,
+    /// Which try it is, from 1.
+    pub attempt: u32,
 }
 
 /// An action to run.
 #[derive(Debug, Clone)]
 pub struct Claimed {
-    /// Its job.
-    pub job: JobId,
-    /// Its place among the job's actions, from 0.
-    pub index: usize,
+    /// By which its end is told.
+    pub claim: Claim,
     /// What was asked.
     pub spec: Arc<ActionSpec>,
+    /// How often it was tried, this time included.
+    pub attempts: Attempts,
     /// When its job was accepted: the same instant for all of a job's actions, so that they see one source alike.
     pub accepted: Instant,
+    /// Whether it is the first of its job to start.
+    pub begins_job: bool,
 }
 
 /// How many jobs there are to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
     /// Jobs of which no action has started.
     pub queued: usize,
@@ -78,83 +131,28 @@ pub struct Counts {
     pub working: usize,
 }
 
-/// Why a store did not do what it was asked.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum StoreError {
-    /// As many jobs wait as may.
-    QueueFull {
-        /// How many may wait.
-        limit: usize,
-    },
-    /// The store can't be reached, or can't write.
-    Unavailable(Box<dyn std::error::Error + Send + Sync>),
+/// What became of a job that was to be removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removed {
+    /// There is no such job.
+    Unknown,
+    /// What had not finished of it was canceled.
+    Canceled,
+    /// It had finished, and its record is gone.
+    Deleted,
 }
 
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::QueueFull { limit } => {
-                write!(
-                    f,
-                    "the queue is full: {limit} jobs wait, and no more may (`limits.queue`)"
-                )
-            }
-            Self::Unavailable(_) => f.write_str("the job store can't be reached"),
-        }
-    }
-}
-
-impl std::error::Error for StoreError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::QueueFull { .. } => None,
-            Self::Unavailable(source) => Some(source.as_ref()),
-        }
-    }
-}
-
-/// Tells of one job's changes. Thousands may listen to the same job: a wait costs no thread.
-#[derive(Debug, Clone)]
-pub struct Feed {
-    changes: watch::Receiver<u64>,
-    /// Apart from the changes, so that who waits for the end alone does not wake for each action.
-    finished: watch::Receiver<bool>,
-}
-
-impl Feed {
-    /// Waits for a change since the feed was made or last waited for. At once if the job has been forgotten.
-    pub async fn changed(&mut self) {
-        // An error means that the sender is gone, and with it the job.
-        drop(self.changes.changed().await);
-    }
-
-    /// Waits until the job has finished. At once if it has, or has been forgotten.
-    pub async fn finished(&mut self) {
-        drop(self.finished.wait_for(|finished| *finished).await);
-    }
-}
-
-/// The other end of a job's [`Feed`]s.
-#[derive(Debug, Default)]
-struct Changes {
-    changes: watch::Sender<u64>,
-    finished: watch::Sender<bool>,
-}
-
-impl Changes {
-    fn feed(&self) -> Feed {
-        Feed {
-            changes: self.changes.subscribe(),
-            finished: self.finished.subscribe(),
-        }
-    }
-
-    /// Tells of a change. Not to be called under a lock that a woken reader will want.
-    fn tell(&self, finished: bool) {
-        self.changes.send_modify(|number| *number += 1);
-        if finished {
-            self.finished.send_replace(true);
-        }
-    }
+/// A webhook to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueWebhook {
+    /// Its name in the store.
+    pub id: i64,
+    /// The job that has finished.
+    pub job: JobId,
+    /// Where to.
+    pub webhook: Webhook,
+    /// How often it was tried, this time included.
+    pub attempt: u32,
+    /// When the job finished.
+    pub since: SystemTime,
 }

@@ -45,6 +45,13 @@ async fn the_document_has_every_member_at_every_stage() {
     working["actions"][0]["status"] = json!("working");
     working["actions"][1]["status"] = json!("error");
     working["actions"][1]["error"] = json!("there is no object `s3://bucket/key`");
+    working["actions"][1]["result"] = json!({
+        "attempts": 1,
+        "failure": {
+            "code": "not_found", "stage": null, "retryable": false, "limit": null,
+            "hint": "put the object there, then retry the job",
+        },
+    });
     working["progress"] = json!(0.5);
     working["started"] = json!("TIME");
     assert_eq!(redacted(server.get(&path).await.json()), working);

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ pub(crate) struct Process {
     pub(crate) child: Child,
     pub(crate) address: String,
     lines: mpsc::Receiver<String>,
-    pub(crate) folder: TempDir,
+    pub(crate) folder: Arc<TempDir>,
 }
 
 impl Process {
@@ -29,7 +29,18 @@ impl Process {
     }
 
     pub(crate) fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        Self::start_in(folder, arguments, environment)
+    }
+
+    /// Another process in the folder of this one, which is killed if it has not ended.
+    pub(crate) fn again(self, arguments: &[&str]) -> Self {
+        let folder = Arc::clone(&self.folder);
+        drop(self);
+        Self::start_in(folder, arguments, &[])
+    }
+
+    fn start_in(folder: Arc<TempDir>, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut child = command(folder.path())
             .args(["--listen", "127.0.0.1:0"])
             .args(arguments)

@@ -1,7 +1,7 @@
 //! The program itself: its command line, its log, its signals.
 
 use serde_json::json;
-use testkit::http;
+use testkit::{http, images};
 
 use crate::process::{Process, run, text};
 
@@ -124,20 +124,50 @@ fn a_second_signal_stops_at_once() {
 }
 
 #[test]
-fn jobs_that_are_lost_are_counted_in_the_log() {
+fn what_does_not_end_in_time_goes_on_at_the_next_start() {
     let source = http::Server::start();
     source.route("/slow.png", http::Reply::hang());
-    let mut server = Process::start(&["--http-private", "--threads=2", "--shutdown-grace=100ms"]);
+    let arguments = ["--http-private", "--threads=2", "--shutdown-grace=100ms"];
+    let mut server = Process::start(&arguments);
     let action = json!({"infile": source.url("/slow.png"), "outfile": source.url("/out.png")});
-    for _ in 0..6 {
-        server.submit(&json!([action]));
-    }
+    let paths: Vec<_> = (0..6).map(|_| server.submit(&json!([action]))).collect();
     while source.get_count("/slow.png") == 0 {
         std::thread::yield_now();
     }
     server.signal("TERM");
     server.line("broke off actions that did not end in time");
-    let line = server.line("jobs that have not finished are lost");
+    let line = server.line("jobs that have not finished go on when the server starts again");
     assert!(line.contains("jobs.queued=2 jobs.working=4"), "{line}");
     assert_eq!(server.end(), Some(0));
+
+    source.route("/slow.png", http::Reply::ok(images::make("png", 8, 8)));
+    source.on("PUT", "/out.png", http::Reply::status(201));
+    let server = server.again(&arguments);
+    for path in &paths {
+        let document = server.finished(path);
+        assert_eq!(document["status"], "done", "{document}");
+    }
+}
+
+#[test]
+fn one_process_only_uses_a_store() {
+    let server = Process::start(&[]);
+    let data = server.folder.path().join("imago-data");
+    let output = run(
+        &[
+            "--listen",
+            "127.0.0.1:0",
+            "--cache-size",
+            "0",
+            "--data",
+            data.to_str().unwrap(),
+        ],
+        &[],
+    );
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(
+        stderr.contains("can't open the job store: another process uses"),
+        "{stderr}"
+    );
 }

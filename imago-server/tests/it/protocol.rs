@@ -77,10 +77,14 @@ async fn other_methods_are_405_with_allow() {
     for (path, allow, methods) in [
         (
             "/api/v1/work",
-            "POST",
-            &["GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "BREW"][..],
+            "GET, HEAD, POST",
+            &["PUT", "DELETE", "PATCH", "OPTIONS", "BREW"][..],
         ),
-        (job, "GET, HEAD", &["POST", "PUT", "PATCH", "OPTIONS"]),
+        (
+            job,
+            "GET, HEAD, DELETE",
+            &["POST", "PUT", "PATCH", "OPTIONS"],
+        ),
         ("/healthz", "GET, HEAD", &["POST", "DELETE"]),
         ("/readyz", "GET, HEAD", &["POST", "DELETE"]),
     ] {

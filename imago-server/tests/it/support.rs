@@ -12,15 +12,19 @@ use hyper::{HeaderMap, Method, Request};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use imago_core::{Error, ErrorKind, Identity};
+use imago_core::{Error, ErrorKind, Format, Identity, Pipeline, Progress};
 use imago_server::App;
 use imago_server::config::Config;
-use imago_server::job::runner::{Planned, Runner};
+use imago_server::job::runner::{Planned, Runner, Upload};
 use imago_server::job::{
     ActionResult, ActionSpec, Ending, JobId, Milliseconds, Snapshot, Submission, Success,
 };
-use imago_server::store::{Claimed, Counts, Feed, JobStore, MemoryStore, StoreError, Submitted};
+use imago_server::store::{
+    Claim, Claimed, Counts, DueWebhook, Feed, Filter, JobStore, Page, Removed, SqliteStore,
+    StoreError, Submitted,
+};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -53,6 +57,8 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
+    /// The body as it came: it may be an image.
+    pub(crate) bytes: Bytes,
 }
 
 impl Reply {
@@ -169,7 +175,8 @@ impl Server {
         Reply {
             status: parts.status.as_u16(),
             headers: parts.headers,
-            body: String::from_utf8(body.to_vec()).unwrap(),
+            body: String::from_utf8_lossy(&body).into_owned(),
+            bytes: body,
         }
     }
 
@@ -229,7 +236,8 @@ pub(crate) fn work(infiles: &[&str]) -> String {
 }
 
 /// Runs actions by what their `infile` says:
-/// `done:…` succeeds, `fail:…` fails, `panic:…` panics, `wait:NAME` succeeds once `NAME` is let go.
+/// `done:…` succeeds, `fail:…` fails, `panic:…` panics, `wait:NAME` succeeds once `NAME` is let go, `down:…` finds its
+/// store out of order, `flaky:…` does so the first time, `crash:…` crashes.
 /// In planning, `bad:…` is refused, `broken:` is a fault of the server's own, `plan-panic:` panics, and so does an
 /// operation that begins with `resze`.
 #[derive(Default)]
@@ -237,6 +245,8 @@ pub(crate) struct Stage {
     gates: Mutex<HashMap<String, Arc<Semaphore>>>,
     /// What has started, in order, and with what.
     pub(crate) started: watch::Sender<Vec<Started>>,
+    /// How many ended without a result.
+    pub(crate) canceled: watch::Sender<usize>,
 }
 
 #[derive(Debug, Clone)]
@@ -301,12 +311,22 @@ impl Runner for Stage {
         }
     }
 
-    async fn run(&self, action: &ActionSpec, accepted: Instant) -> Result<Success, Error> {
+    async fn run(
+        &self,
+        action: &ActionSpec,
+        accepted: Instant,
+        _: &Progress,
+    ) -> Result<Success, Error> {
         let started = Started {
             spec: action.clone(),
             accepted,
         };
-        self.started.send_modify(|all| all.push(started));
+        let mut before = 0;
+        self.started.send_modify(|all| {
+            before = all.iter().filter(|s| s.spec == *action).count();
+            all.push(started);
+        });
+        let canceled = OnDrop(&self.canceled);
         let (what, name) = action.infile.split_once(':').unwrap();
         match what {
             "wait" => self.gate(name).acquire().await.unwrap().forget(),
@@ -315,8 +335,14 @@ impl Runner for Stage {
                 return Err(Error::new(ErrorKind::NotFound, message));
             }
             "panic" => panic!("as asked"),
+            "down" => return Err(Error::new(ErrorKind::StoreUnavailable, "it is down")),
+            "flaky" if before == 0 => {
+                return Err(Error::new(ErrorKind::StoreUnavailable, "it is down"));
+            }
+            "crash" => return Err(Error::new(ErrorKind::Crashed, "its process crashed")),
             _ => {}
         }
+        std::mem::forget(canceled);
         Ok(Success {
             result: ActionResult {
                 format: "JPEG".to_owned(),
@@ -345,28 +371,59 @@ impl Runner for Stage {
         converter.identify(image).await
     }
 
+    fn parse(&self, operations: &[String]) -> Result<Pipeline, Vec<Error>> {
+        Pipeline::from_operations(operations)
+    }
+
+    /// Converts an image; `wait:NAME` is one that is kept until `NAME` is let go.
+    async fn convert(&self, upload: Upload) -> Result<(Bytes, Format), Error> {
+        if let Some(name) = upload.image.strip_prefix(b"wait:") {
+            let name = String::from_utf8_lossy(name);
+            self.gate(&name).acquire().await.unwrap().forget();
+            return Ok((upload.image, Format::Png));
+        }
+        let converter = imago_core::Converter::builder().build().await?;
+        Runner::convert(&converter, upload).await
+    }
+
     /// So that four actions run at once.
     fn threads(&self) -> usize {
         1
     }
+
+    fn is_isolated(&self) -> bool {
+        true
+    }
 }
 
-/// The memory's store, which can be watched and put out of order.
+/// Counts actions that end in the middle.
+struct OnDrop<'a>(&'a watch::Sender<usize>);
+
+impl Drop for OnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count += 1);
+    }
+}
+
+/// The default store, which can be watched and put out of order.
 #[derive(Debug)]
 pub(crate) struct Observed {
-    pub(crate) inner: MemoryStore,
+    pub(crate) inner: SqliteStore,
     /// How often a job was read.
     pub(crate) reads: watch::Sender<usize>,
     /// Whether it can be reached.
     pub(crate) broken: watch::Sender<bool>,
+    _folder: TempDir,
 }
 
 impl Observed {
     fn new(limit: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
         Self {
-            inner: MemoryStore::new(limit),
+            inner: SqliteStore::open(&folder.path().join("jobs.sqlite"), limit).unwrap(),
             reads: watch::Sender::default(),
             broken: watch::Sender::default(),
+            _folder: folder,
         }
     }
 
@@ -384,15 +441,24 @@ impl JobStore for Observed {
         self.reach()?;
         self.inner.submit(submission).await
     }
-    async fn claim(&self, most: usize) -> Result<Vec<Claimed>, StoreError> {
+    async fn claim(&self, most: usize, lease: Duration) -> Result<Vec<Claimed>, StoreError> {
         self.reach()?;
-        self.inner.claim(most).await
+        self.inner.claim(most, lease).await
     }
     async fn ready(&self) {
         self.inner.ready().await;
     }
-    async fn finish(&self, job: JobId, index: usize, ending: Ending) -> Result<(), StoreError> {
-        self.inner.finish(job, index, ending).await
+    async fn renew(
+        &self,
+        claims: &[(Claim, f64)],
+        lease: Duration,
+    ) -> Result<Vec<Claim>, StoreError> {
+        self.reach()?;
+        self.inner.renew(claims, lease).await
+    }
+    async fn finish(&self, claim: Claim, ending: Ending) -> Result<bool, StoreError> {
+        self.reach()?;
+        self.inner.finish(claim, ending).await
     }
     async fn get(&self, job: JobId) -> Result<Option<Arc<Snapshot>>, StoreError> {
         self.reach()?;
@@ -400,9 +466,20 @@ impl JobStore for Observed {
         self.reads.send_modify(|reads| *reads += 1);
         snapshot
     }
-    async fn watch(&self, job: JobId) -> Result<Option<Feed>, StoreError> {
+    fn watch(&self, job: JobId) -> Feed {
+        self.inner.watch(job)
+    }
+    async fn list(&self, filter: Filter) -> Result<Page, StoreError> {
         self.reach()?;
-        self.inner.watch(job).await
+        self.inner.list(filter).await
+    }
+    async fn remove(&self, job: JobId) -> Result<Removed, StoreError> {
+        self.reach()?;
+        self.inner.remove(job).await
+    }
+    async fn retry(&self, job: JobId) -> Result<bool, StoreError> {
+        self.reach()?;
+        self.inner.retry(job).await
     }
     async fn counts(&self) -> Result<Counts, StoreError> {
         self.reach()?;
@@ -411,8 +488,18 @@ impl JobStore for Observed {
     async fn expire(&self, before: SystemTime) -> Result<usize, StoreError> {
         self.inner.expire(before).await
     }
-    fn is_durable(&self) -> bool {
-        self.inner.is_durable()
+    async fn due_webhooks(
+        &self,
+        most: usize,
+        lease: Duration,
+    ) -> Result<Vec<DueWebhook>, StoreError> {
+        self.inner.due_webhooks(most, lease).await
+    }
+    async fn settle(&self, webhook: i64, again: Option<SystemTime>) -> Result<(), StoreError> {
+        self.inner.settle(webhook, again).await
+    }
+    async fn webhook_ready(&self) {
+        self.inner.webhook_ready().await;
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) fn identify(image: &Input, stop: &Stop) -> Result<Identity> {
             text::images(&wand).count()
         }
         Some((bytes, format)) => {
-            let pinged = wand.ping(bytes, &format.name);
+            let pinged = wand.ping(bytes, &format.name, None);
             stop.check()?;
             pinged.map_err(|complaint| source.error(&complaint))?;
             let frames = text::images(&wand).count();
@@ -54,8 +54,15 @@ pub(crate) fn identify(image: &Input, stop: &Stop) -> Result<Identity> {
 
 impl Wand<'_> {
     /// Reads what the images in some bytes are, and no pixels where the format allows.
-    fn ping(&mut self, bytes: &[u8], format: &str) -> Result<Option<Complaint>, Complaint> {
+    /// `frames` are the numbers of those that count, if not all do.
+    pub(super) fn ping(
+        &mut self,
+        bytes: &[u8],
+        format: &str,
+        frames: Option<&str>,
+    ) -> Result<Option<Complaint>, Complaint> {
         self.set_format(format);
+        self.set_filename(&frames.map_or_else(String::new, |frames| format!("[{frames}]")));
         // SAFETY: the wand is live; the bytes outlive the call, which detaches its images from them.
         let status =
             unsafe { im::MagickPingImageBlob(self.as_wand(), bytes.as_ptr().cast(), bytes.len()) };

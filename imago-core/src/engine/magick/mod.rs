@@ -8,6 +8,7 @@
 )]
 
 pub(crate) mod formats;
+pub(crate) mod header;
 mod identify;
 pub(crate) mod lane;
 pub(crate) mod libjpeg;
@@ -24,6 +25,7 @@ mod wand;
 
 use magick_rust::bindings::ExceptionType;
 
+pub(crate) use header::header;
 pub(crate) use identify::identify;
 use source::Source;
 use text::Output;
@@ -40,6 +42,7 @@ pub(crate) fn convert(conversion: &Conversion<'_>) -> Result<Converted> {
     let mut inputs = conversion.inputs.iter();
     let mut steps = conversion.steps;
 
+    conversion.stop.on_step(0, steps.len() + 2);
     let source = inputs.next().ok_or_else(|| missing_input("the source"))?;
     let source = Source::of(source)?;
     if source.is_drawn() {
@@ -59,9 +62,13 @@ pub(crate) fn convert(conversion: &Conversion<'_>) -> Result<Converted> {
         apply(&mut wand, &Step::new("-coalesce", &[]), &mut output)?;
         output.remark("the frames were completed before the first operation, as by `-coalesce`");
     }
-    for step in steps {
+    // To read and to write are steps too.
+    let all = steps.len() + 2;
+    for (index, step) in steps.iter().enumerate() {
+        conversion.stop.on_step(index + 1, all);
         run(&mut wand, step, &mut inputs, conversion, &mut output)?;
     }
+    conversion.stop.on_step(all - 1, all);
     if animated && animation::wants_optimise(conversion.format.name()) {
         apply(&mut wand, &Step::new("-layers", &["Optimize"]), &mut output)?;
         output.remark("the frames were reduced at the end, as by `-layers Optimize`");
@@ -184,6 +191,18 @@ fn step_error(step: &Step, complaint: &Complaint) -> Error {
         kind(complaint, ErrorKind::OperationFailed),
         format!("`{step}` failed: {}", complaint.text),
     )
+}
+
+/// Whether an error is ImageMagick's for want of memory. No class says that and nothing else.
+pub(crate) fn wants_memory(error: &Error) -> bool {
+    const WORDS: &[&str] = &[
+        "resources exhausted",
+        "resourcesexhausted",
+        "memory allocation",
+        "memoryallocation",
+    ];
+    let text = error.to_string().to_ascii_lowercase();
+    WORDS.iter().any(|word| text.contains(word))
 }
 
 /// The kind of an error of ImageMagick's, by its class; `otherwise` for those that say nothing more.

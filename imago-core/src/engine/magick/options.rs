@@ -252,6 +252,27 @@ pub(crate) mod number {
     pub(crate) const SIGMA: u32 = 0x0008;
 }
 
+/// The size that a geometry makes of another, as `-resize` reads it; `None` where that needs an image to tell.
+pub(crate) fn resized(geometry: &str, (width, height): (u64, u64)) -> Option<(u64, u64)> {
+    if geometry.contains("%[") || !is_geometry(geometry) {
+        return None;
+    }
+    let geometry = CString::new(geometry).ok()?;
+    let (mut x, mut y) = (0, 0);
+    let (mut width, mut height) = (usize::try_from(width).ok()?, usize::try_from(height).ok()?);
+    // SAFETY: all pointers outlive the call.
+    unsafe {
+        im::ParseMetaGeometry(
+            geometry.as_ptr(),
+            &raw mut x,
+            &raw mut y,
+            &raw mut width,
+            &raw mut height,
+        )
+    };
+    Some((width as u64, height as u64))
+}
+
 /// Whether ImageMagick reads this as numbers of images in a list, such as `0`, `1-3` or `0,-1`.
 pub(crate) fn is_scenes(argument: &str) -> bool {
     let Ok(argument) = CString::new(argument) else {

@@ -127,14 +127,24 @@ extern "C" fn remove_scratch() {
 /// Sets the limits that ImageMagick keeps for the whole process.
 pub(crate) fn set_limits(limits: &Limits) {
     start();
-    set_limit(im::ResourceType::Width, limits.width);
-    set_limit(im::ResourceType::Height, limits.height);
-    set_limit(im::ResourceType::Area, limits.pixels);
-    set_limit(im::ResourceType::Memory, limits.memory);
-    set_limit(im::ResourceType::ListLength, limits.frames);
+    set_sizes(limits);
+    set_memory(limits.memory);
     // Pixels stay in memory or the conversion fails: a disk full of them would make everything slow before it failed.
     set_limit(im::ResourceType::Map, 0);
     set_limit(im::ResourceType::Disk, 0);
+}
+
+/// Sets how large images may be in this process, and how many of them there may be.
+pub(crate) fn set_sizes(limits: &Limits) {
+    set_limit(im::ResourceType::Width, limits.width);
+    set_limit(im::ResourceType::Height, limits.height);
+    set_limit(im::ResourceType::Area, limits.pixels);
+    set_limit(im::ResourceType::ListLength, limits.frames);
+}
+
+/// Sets how much memory pixels may take in this process.
+pub(crate) fn set_memory(bytes: u64) {
+    set_limit(im::ResourceType::Memory, bytes);
 }
 
 fn set_limit(resource: im::ResourceType, limit: u64) {

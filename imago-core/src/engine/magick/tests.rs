@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::*;
 
-use crate::engine::{Format, Input, Stop};
+use crate::engine::{Fidelity, Format, Input, Stop};
 
 /// A picture of one colour that needs no encoder to make.
 const PICTURE: &[u8] = b"P6 4 4 255\n000000000000000000000000000000000000000000000000";
@@ -36,6 +36,7 @@ fn run_until(source: &[u8], steps: &[Step], format: &Format, stop: &Stop) -> Res
         cmyk: None,
         upright: false,
         native: false,
+        fidelity: Fidelity::Exact,
         stop,
     })
 }
@@ -152,7 +153,10 @@ fn a_conversion_that_takes_too_long_ends() {
 
 #[test]
 fn an_operation_that_wants_too_much_is_an_error() {
-    runtime::set_limits(&crate::Limits::default());
+    runtime::set_limits(&crate::Limits {
+        memory: 4 << 30,
+        ..crate::Limits::default()
+    });
     for geometry in ["70000x10!", "60000x60000!"] {
         let steps = [Step::new("-resize", &[geometry])];
         let result = run(PICTURE, &steps, &Format::Png);

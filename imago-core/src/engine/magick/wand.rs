@@ -233,7 +233,7 @@ impl<'a> Wand<'a> {
         unsafe { im::MagickSetFormat(self.as_wand(), format.as_ptr()) };
     }
 
-    fn set_filename(&mut self, filename: &str) {
+    pub(super) fn set_filename(&mut self, filename: &str) {
         let filename = c_string(filename);
         // SAFETY: the wand is live, and the call copies the name.
         unsafe { im::MagickSetFilename(self.as_wand(), filename.as_ptr()) };
@@ -293,12 +293,13 @@ fn plain(text: &str) -> String {
 /// ImageMagick's progress monitor: says whether to go on.
 unsafe extern "C" fn go_on(
     _text: *const c_char,
-    _offset: im::MagickOffsetType,
-    _extent: im::MagickSizeType,
+    offset: im::MagickOffsetType,
+    extent: im::MagickSizeType,
     stop: *mut c_void,
 ) -> im::MagickBooleanType {
     // SAFETY: `Wand::new` set the pointer, and what it points at outlives the wand, whose call this is inside.
     let stop = unsafe { &*stop.cast_const().cast::<Stop>() };
+    stop.on_part(u64::try_from(offset).unwrap_or_default(), extent);
     if stop.is_due() {
         im::MagickBooleanType::MagickFalse
     } else {

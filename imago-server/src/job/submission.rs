@@ -1,0 +1,125 @@
+//! What was asked, once it is known that it can run.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A set of actions that were asked for together and can run.
+#[derive(Debug, Clone, Default)]
+pub struct Submission {
+    /// What to do, in the order in which it was asked.
+    pub actions: Vec<ActionSpec>,
+    /// Higher runs earlier: −100 to 100.
+    pub priority: i32,
+    /// The client's own words, by which it finds its jobs.
+    pub labels: BTreeMap<String, String>,
+    /// Whom to tell when the job has finished.
+    pub webhook: Option<Webhook>,
+    /// By which a submission that comes again is known.
+    pub idempotency: Option<Idempotency>,
+}
+
+/// By which a submission that comes again is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idempotency {
+    /// The key that the client gave.
+    pub key: String,
+    /// The hash of all else that it sent.
+    pub body: [u8; 32],
+}
+
+/// Whom to tell of a job's end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Webhook {
+    /// Where the job's document is POSTed.
+    pub url: String,
+    /// Of what to tell.
+    #[serde(default = "job_finished")]
+    pub events: Vec<String>,
+}
+
+impl Webhook {
+    /// The event of a job's end.
+    pub const JOB_FINISHED: &str = "job.finished";
+}
+
+fn job_finished() -> Vec<String> {
+    vec![Webhook::JOB_FINISHED.to_owned()]
+}
+
+/// One conversion, as it was asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ActionSpec {
+    /// Where the image is read from.
+    pub infile: String,
+    /// Where the result goes.
+    pub outfile: String,
+    /// Operation strings, applied in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operations: Vec<String>,
+    /// The Content-Type that the result is stored with; none for the output format's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mimetype: Option<String>,
+    /// How long the conversion may take.
+    #[serde(serialize_with = "seconds", deserialize_with = "from_seconds")]
+    pub timeout: Duration,
+    /// Whether a result close to ImageMagick's will do; none for what the configuration says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fidelity: Option<Fidelity>,
+    /// More headers and metadata to store the result with.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+}
+
+/// How close to ImageMagick's own result an action's must be.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Fidelity {
+    /// ImageMagick's own result.
+    #[default]
+    Exact,
+    /// About that: a JPEG image that is made much smaller may be decoded at a part of its size.
+    Fast,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(time.as_secs_f64())
+}
+
+fn from_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let seconds = f64::deserialize(deserializer)?;
+    Duration::try_from_secs_f64(seconds).map_err(serde::de::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spec_survives_its_storage() {
+        let spec = ActionSpec {
+            infile: "s3://b/ü \"{}.png".to_owned(),
+            outfile: "s3://b/o.png".to_owned(),
+            operations: vec!["resize 5x5".to_owned(), "( +clone )".to_owned()],
+            mimetype: Some("image/jpg".to_owned()),
+            timeout: Duration::from_millis(1_250),
+            fidelity: Some(Fidelity::Fast),
+            headers: BTreeMap::from([("Cache-Control".to_owned(), "no-store".to_owned())]),
+        };
+        let text = serde_json::to_string(&spec).unwrap();
+        assert_eq!(serde_json::from_str::<ActionSpec>(&text).unwrap(), spec);
+        let plain = r#"{"infile":"a","outfile":"b","timeout":60.0,"fidelity":"exact"}"#;
+        let spec: ActionSpec = serde_json::from_str(plain).unwrap();
+        assert_eq!(serde_json::to_string(&spec).unwrap(), plain);
+    }
+}
