@@ -69,11 +69,10 @@ fuzz: deps ## fuzz FUZZ_TARGET (default all) for FUZZ_SECONDS (default 600) each
 	scripts/fuzz.sh $${FUZZ_TARGET:-all} $${FUZZ_SECONDS:-600}
 
 .PHONY: hostile
-hostile: deps tools ## give HOSTILE_FILES (default 10000) damaged pictures to a server, and watch what it does with a part of them
+hostile: deps tools ## give HOSTILE_FILES (default 10000) damaged pictures to a server, and watch what it does
 	$(CARGO) build --release -p imago-server
 	$(CARGO) build --release -p testkit --bin hostile
-	target/release/hostile --files $${HOSTILE_FILES:-10000} --seed $${HOSTILE_SEED:-1}
-	target/release/hostile --files 500 --seed $${HOSTILE_SEED:-1} --trace target/hostile.trace
+	target/release/hostile --files $${HOSTILE_FILES:-10000} --seed $${HOSTILE_SEED:-1} --trace target/hostile.trace
 
 .PHONY: deps
 deps: ## install ImageMagick 7 where it is missing
