@@ -12,7 +12,8 @@ use futures_util::{Stream, StreamExt, stream};
 use crate::admission;
 use crate::engine::magick::runtime;
 use crate::engine::{
-    self, Engine, Format, Identity, Input, Limits, Progress, colour, generator, ghostscript,
+    self, Engine, Fidelity, Format, Identity, Input, Limits, Progress, colour, generator,
+    ghostscript,
 };
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::operation::{Pipeline, Step};
@@ -33,6 +34,7 @@ pub struct Action {
     mimetype: Option<String>,
     headers: Vec<(String, String)>,
     timeout: Option<Duration>,
+    fidelity: Option<Fidelity>,
     not_before: Option<Instant>,
     progress: Option<Progress>,
     renditions: Option<usize>,
@@ -82,6 +84,13 @@ impl Action {
         self
     }
 
+    /// How near the result has to be. Default: [`Builder::fidelity`].
+    #[must_use]
+    pub fn fidelity(mut self, fidelity: Fidelity) -> Self {
+        self.fidelity = Some(fidelity);
+        self
+    }
+
     /// The source is read as it was at this time or later. Default: when the conversion is called for.
     ///
     /// Actions that were asked for together and name the same time share one request for the same source.
@@ -122,6 +131,8 @@ pub struct Plan {
     mimetype: String,
     headers: ObjectHeaders,
     timeout: Duration,
+    fidelity: Fidelity,
+    engine: Engine,
 }
 
 /// Where images come from.
@@ -134,6 +145,19 @@ enum Origin {
     },
     /// One of ImageMagick's generators: `gradient:red-blue`.
     Generator(String),
+}
+
+impl Origin {
+    /// What the name of an object ends in, where all of it is read.
+    fn extension(&self) -> Option<&str> {
+        match self {
+            Self::Object {
+                location,
+                selector: None,
+            } => location.extension(),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Origin {
@@ -154,6 +178,13 @@ impl Plan {
     /// The format that the result would be in.
     pub fn format(&self) -> &Format {
         &self.format
+    }
+
+    /// What would convert it, as far as that can be told without the source.
+    ///
+    /// A source may yet turn out to be more than the native engine is sure of; then ImageMagick does all of it.
+    pub fn engine(&self) -> Engine {
+        self.engine
     }
 }
 
@@ -217,6 +248,7 @@ struct Inner {
     cmyk: Option<Bytes>,
     upright: bool,
     native: bool,
+    fidelity: Fidelity,
 }
 
 /// What an action finds of its source's pixels.
@@ -254,6 +286,7 @@ pub struct Builder {
     cmyk_profile: Option<PathBuf>,
     upright: bool,
     native: bool,
+    fidelity: Fidelity,
     ghostscript: bool,
     sandbox: Sandbox,
 }
@@ -271,6 +304,7 @@ impl Default for Builder {
             cmyk_profile: None,
             upright: true,
             native: true,
+            fidelity: Fidelity::Exact,
             ghostscript: false,
             sandbox: Sandbox::in_process(),
         }
@@ -356,6 +390,13 @@ impl Builder {
         self
     }
 
+    /// How near results have to be where actions do not say. Default: they are ImageMagick's own.
+    #[must_use]
+    pub fn fidelity(mut self, fidelity: Fidelity) -> Self {
+        self.fidelity = fidelity;
+        self
+    }
+
     /// Whether PDF, PostScript and EPS are read, which runs the program `gs`. Default: they are not.
     #[must_use]
     pub fn ghostscript(mut self, run: bool) -> Self {
@@ -419,6 +460,7 @@ impl Builder {
             cmyk,
             upright: self.upright,
             native: self.native,
+            fidelity: self.fidelity,
         })))
     }
 }
@@ -497,7 +539,13 @@ impl Converter {
             (Some(source), Some(target), Ok((pipeline, reads)), Some(format), Some(headers))
                 if errors.is_empty() =>
             {
+                let engine = if self.0.native {
+                    engine::outlook(source.extension(), pipeline.steps(), &format)
+                } else {
+                    Engine::Magick
+                };
                 Ok(Plan {
+                    engine,
                     source,
                     reads,
                     target,
@@ -506,6 +554,7 @@ impl Converter {
                     mimetype,
                     headers,
                     timeout,
+                    fidelity: action.fidelity.unwrap_or(self.0.fidelity),
                 })
             }
             _ => Err(errors),
@@ -549,6 +598,7 @@ impl Converter {
             separate: plan.target.is_numbered(),
             pixels: pixels.shared,
             gone: pixels.took,
+            fidelity: plan.fidelity,
             ..self.task(inputs, plan.pipeline.clone(), plan.format.clone())
         };
         let progress = action.progress.clone();
@@ -715,6 +765,7 @@ impl Converter {
             native: self.0.native,
             pixels: None,
             gone: Duration::ZERO,
+            fidelity: self.0.fidelity,
         }
     }
 
@@ -767,10 +818,9 @@ impl Converter {
     /// The source's pixels, if they are for several actions.
     async fn pixels(&self, share: &Share, source: &Input, plan: &Plan) -> Result<Pixels> {
         let steps = plan.pipeline.steps();
-        let layout = self
-            .0
-            .native
-            .then(|| engine::layout(source, steps, &plan.format));
+        // What need not be exact is quicker from a smaller picture that is decoded for it alone.
+        let is_native = self.0.native && plan.fidelity == Fidelity::Exact;
+        let layout = is_native.then(|| engine::layout(source, steps, &plan.format));
         let Some(layout) = layout.flatten() else {
             return Ok(Pixels::default());
         };

@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::admission::{Budget, Grant};
+use crate::engine::ghostscript::Ghostscript;
 use crate::engine::price::{self, Header, Price};
 use crate::engine::{
-    Conversion, Converted, Format, Identity, Input, Layout, Limits, Progress, Stop, ghostscript,
+    Conversion, Converted, Fidelity, Format, Identity, Input, Layout, Limits, Progress, Stop,
+    ghostscript,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::operation::Pipeline;
@@ -30,7 +32,7 @@ struct Room {
     budget: Arc<Budget>,
     limits: Limits,
     /// Ghostscript, if it may be run.
-    ghostscript: Option<PathBuf>,
+    ghostscript: Option<Ghostscript>,
 }
 
 /// A conversion that owns what it works on.
@@ -48,6 +50,7 @@ pub(crate) struct Task {
     pub(crate) cmyk: Option<Bytes>,
     pub(crate) upright: bool,
     pub(crate) native: bool,
+    pub(crate) fidelity: Fidelity,
     /// The source's pixels, if they have been decoded.
     pub(crate) pixels: Option<Arc<Shared>>,
     /// How much of its time that took.
@@ -98,6 +101,10 @@ impl Pool {
         limits: Limits,
         ghostscript: Option<PathBuf>,
     ) -> Self {
+        let ghostscript = ghostscript.map(|program| Ghostscript {
+            program,
+            confined: workers.are_processes(),
+        });
         let room = Room {
             workers,
             budget: Budget::new(limits.memory),
@@ -229,6 +236,7 @@ impl Work for Task {
             upright: self.upright,
             native: self.native,
             decoded: None,
+            fidelity: self.fidelity,
             stop,
         };
         let allowed = door.allowed();

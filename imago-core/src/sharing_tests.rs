@@ -15,6 +15,7 @@ const LAYOUT: Layout = Layout {
     width: 10,
     height: 10,
     channels: 1,
+    is_indexed: true,
 };
 
 fn pixels() -> Pixels {

@@ -130,6 +130,8 @@ pub(crate) async fn converter(config: &Config, stores: Stores) -> imago_core::Re
         .animations(defaults.animations)
         .cmyk_to_rgb(defaults.cmyk)
         .upright(defaults.upright)
+        .native(config.native)
+        .fidelity(defaults.fidelity.into())
         .ghostscript(config.ghostscript)
         .sandbox(sandbox(config));
     if let Some(file) = &defaults.cmyk_profile {
@@ -174,6 +176,8 @@ fn sandbox(config: &Config) -> Sandbox {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    /// Never looked at. That it is there turns a file that may not grow from the process's death into an error.
+    _file_size: Signal,
 }
 
 impl Signals {
@@ -181,6 +185,7 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            _file_size: signal(SignalKind::from_raw(libc::SIGXFSZ))?,
         })
     }
 

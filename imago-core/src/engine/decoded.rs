@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Layout {
     pub(crate) width: u32,
     pub(crate) height: u32,
-    /// 1: gray, 3: RGB.
+    /// 1: gray, 2: gray and alpha, 3: RGB, 4: RGB and alpha.
     pub(crate) channels: u8,
+    /// Whether ImageMagick has the pixels as indexes into a table, and so takes another filter.
+    pub(crate) is_indexed: bool,
 }
 
 impl Layout {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::ghostscript::Pages;
 use crate::engine::magick::options;
 use crate::engine::{
-    Conversion, Converted, Decoded, Engine, File, Identity, Input, Layout, Limits, Stop,
+    Conversion, Converted, Decoded, Engine, Fidelity, File, Identity, Input, Layout, Limits, Stop,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::operation::Step;
@@ -74,6 +74,7 @@ pub(super) struct Work {
     cmyk: bool,
     upright: bool,
     native: bool,
+    fidelity: Fidelity,
     pub(super) timeout: Duration,
     /// The memory that it may take, if that is known.
     pub(super) memory: Option<u64>,
@@ -152,6 +153,7 @@ impl Work {
             cmyk,
             upright,
             native,
+            fidelity,
             stop,
         } = conversion;
         let step = |step: &Step| (step.option.to_owned(), step.arguments.clone());
@@ -165,6 +167,7 @@ impl Work {
             cmyk: cmyk.is_some(),
             upright: *upright,
             native: *native,
+            fidelity: *fidelity,
             timeout: stop.left(),
             memory,
         };
@@ -202,6 +205,7 @@ impl Work {
             cmyk: cmyk.filter(|_| self.cmyk),
             upright: self.upright,
             native: self.native,
+            fidelity: self.fidelity,
             stop,
         })
     }

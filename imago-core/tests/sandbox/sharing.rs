@@ -126,6 +126,7 @@ fn ten_renditions_decode_once() {
     for (what, source) in [
         ("in colour", images::make("jpeg", 301, 199)),
         ("in gray", gray.stdout.into()),
+        ("as PNG", images::make("png", 301, 199)),
     ] {
         let fixture = Fixture::new(source);
         for (name, alone) in fixture.converters(0) {

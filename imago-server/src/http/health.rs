@@ -1,14 +1,16 @@
 //! `/healthz` and `/readyz`: whether the process serves, and whether it takes work.
 
 use hyper::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::problem::Problem;
 use super::{Answer, json};
 use crate::app::App;
 
-#[derive(Serialize)]
-struct Healthy {
+/// That all is well.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Healthy {
     status: &'static str,
 }
 
@@ -22,6 +24,6 @@ pub(super) async fn ready(app: &App) -> Result<Answer, Problem> {
     if app.is_draining() {
         return Err(Problem::draining(app.retry_after_seconds()));
     }
-    app.store.counts().await?;
+    app.store.check().await?;
     Ok(json(StatusCode::OK, &Healthy { status: "ok" }))
 }

@@ -4,12 +4,15 @@
 
 mod body;
 mod connections;
+mod convert;
 mod events;
 mod formats;
 mod health;
 mod identify;
 mod job;
 mod listing;
+mod metrics;
+mod openapi;
 mod operations;
 mod problem;
 mod query;
@@ -28,16 +31,20 @@ pub(crate) use connections::run;
 pub(crate) use formats::document as formats_document;
 pub(crate) use problem::Problem;
 
-/// Reads a submission's body as `POST /api/v1/work` does, for the fuzz targets. Gives the status that refuses it.
+/// Reads a submission's body as `POST /api/v1/work` does, for the fuzz targets. Gives the answer that refuses it.
 #[cfg(fuzzing)]
 pub fn read_submission(
     body: &[u8],
     limits: &crate::config::Limits,
     runner: &dyn crate::job::runner::Runner,
-) -> Result<crate::job::Submission, StatusCode> {
+) -> Result<crate::job::Submission, Response<impl hyper::body::Body + use<>>> {
     let read = submission::read(body, limits, runner);
-    read.map(|(submission, _)| submission)
-        .map_err(|problem| Answer::from(problem).status())
+    read.map(|(submission, _)| submission).map_err(|problem| {
+        Answer::from(problem).map(|body| match body {
+            Either::Left(whole) => whole,
+            Either::Right(_) => Full::default(),
+        })
+    })
 }
 
 /// What handlers give: a body that is known as a whole, or one that grows.

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use clap::ValueEnum;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A set of actions that were asked for together and can run.
@@ -43,10 +45,10 @@ pub struct Idempotency {
 }
 
 /// Whom to tell of a job's end.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Webhook {
-    /// Where the job's document is POSTed.
+    /// Where the job's document is sent.
     pub url: String,
     /// Of what to tell.
     #[serde(default = "job_finished")]
@@ -78,9 +80,9 @@ pub struct ActionSpec {
     /// How long the conversion may take.
     #[serde(serialize_with = "seconds", deserialize_with = "from_seconds")]
     pub timeout: Duration,
-    /// Whether a result close to ImageMagick's will do.
-    #[serde(default)]
-    pub fidelity: Fidelity,
+    /// Whether a result close to ImageMagick's will do; none for what the configuration says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fidelity: Option<Fidelity>,
     /// More headers and metadata to store the result with.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
@@ -99,20 +101,18 @@ fn is_one(renditions: &usize) -> bool {
 }
 
 /// How close to ImageMagick's own result an action's must be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, ValueEnum,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Fidelity {
     /// ImageMagick's own result.
     #[default]
     Exact,
-    /// A quicker way may be taken. It is a permission: today nothing takes it.
+    /// About that: a JPEG image that is made much smaller may be decoded at a part of its size.
     Fast,
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde calls it with a reference"
-)]
 fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(time.as_secs_f64())
 }
@@ -130,14 +130,14 @@ mod tests {
     fn actions_on_one_infile_are_counted() {
         let plain = r#"{"infile":"a","outfile":"o","timeout":60.0}"#;
         let spec: ActionSpec = serde_json::from_str(plain).unwrap();
-        let mut submission = Submission::default();
-        submission.actions = ["a", "b", "a", "a"]
-            .map(str::to_owned)
-            .map(|infile| ActionSpec {
-                infile,
-                ..spec.clone()
-            })
-            .into();
+        let of = |infile: &str| ActionSpec {
+            infile: infile.to_owned(),
+            ..spec.clone()
+        };
+        let mut submission = Submission {
+            actions: ["a", "b", "a", "a"].map(of).into(),
+            ..Submission::default()
+        };
         submission.count_renditions();
         let counted: Vec<_> = submission
             .actions
@@ -155,7 +155,7 @@ mod tests {
             operations: vec!["resize 5x5".to_owned(), "( +clone )".to_owned()],
             mimetype: Some("image/jpg".to_owned()),
             timeout: Duration::from_millis(1_250),
-            fidelity: Fidelity::Fast,
+            fidelity: Some(Fidelity::Fast),
             headers: BTreeMap::from([("Cache-Control".to_owned(), "no-store".to_owned())]),
             renditions: 3,
         };

@@ -1,6 +1,5 @@
 //! Which steps the native engine does, and which leave the pixels alone.
 
-use crate::engine::Format;
 use crate::operation::Step;
 
 /// What a step means to the native engine.
@@ -185,16 +184,10 @@ impl<'a> Part<'a> {
     }
 }
 
-/// Whether the native engine would take much of the work, from the steps alone.
-pub(super) fn is_worth_it<'a>(
-    mut parts: impl Iterator<Item = Part<'a>> + Clone,
-    format: &Format,
-) -> bool {
-    let shrinks = parts
-        .clone()
-        .take_while(|part| *part != Part::Magick)
-        .any(|part| matches!(part, Part::Resize(_) | Part::Thumbnail(_)));
-    shrinks || (parts.all(|part| part != Part::Magick) && *format == Format::Jpeg)
+/// Whether a step says how PNG files are to be written.
+pub(super) fn is_about_png(step: &Step) -> bool {
+    let is_png = |argument: &String| argument.to_ascii_lowercase().starts_with("png:");
+    step.option == "-define" && step.arguments.first().is_some_and(is_png)
 }
 
 /// Whether an argument is a geometry as people write it, without escapes.

@@ -1,113 +1,35 @@
-//! Where the rows of a source come from: from its decoder, or from memory, if it has been decoded before.
+//! Sources that are decoded as a whole, for several conversions.
 
-use super::jpeg;
-use super::plan::{self, Part};
 use super::raster::Rows;
+use super::source::Source;
+use super::{WHOLE, expect, jpeg, png};
 use crate::engine::magick::lane::fits;
-use crate::engine::magick::libjpeg::Reader;
-use crate::engine::{Decoded, Format, Input, Layout, Stop};
+use crate::engine::{Engine, Format, Input, Layout, Stop};
 use crate::error::Result;
 use crate::operation::Step;
 
 /// How many rows are decoded at once: as many as JPEG codes together, at most.
 const BAND: usize = 16;
 
-/// A source of pixels, of which nothing has been read yet.
-pub(super) enum Coded<'a> {
-    File(Reader<'a>),
-    Memory { decoded: &'a Decoded, done: usize },
-}
-
-impl<'a> Coded<'a> {
-    /// The pixels that are there, or a decoder for them.
-    pub(super) fn open(
-        bytes: &'a [u8],
-        decoded: Option<&'a Decoded>,
-        stop: &'a Stop,
-    ) -> Option<Self> {
-        match decoded {
-            Some(decoded) => Some(Self::Memory { decoded, done: 0 }),
-            None => Reader::open(bytes, stop).map(Self::File),
-        }
-    }
-
-    pub(super) fn size(&self) -> (usize, usize) {
-        match self {
-            Self::File(reader) => reader.size(),
-            Self::Memory { decoded, .. } => {
-                let Layout { width, height, .. } = decoded.layout;
-                (width as usize, height as usize)
-            }
-        }
-    }
-
-    /// 1 for gray, 3 for RGB.
-    pub(super) fn channels(&self) -> usize {
-        match self {
-            Self::File(reader) => Reader::channels(reader),
-            Self::Memory { decoded, .. } => decoded.layout.channels.into(),
-        }
-    }
-
-    /// Starts to decode, in full size.
-    pub(super) fn start(&mut self) -> Option<()> {
-        match self {
-            Self::File(reader) => reader.start(8),
-            Self::Memory { .. } => Some(()),
-        }
-    }
-
-    /// Whether the image was whole, as far as it was read. What is in memory was.
-    pub(super) fn finish(self) -> bool {
-        match self {
-            Self::File(reader) => reader.finish(),
-            Self::Memory { .. } => true,
-        }
-    }
-}
-
-impl Rows for Coded<'_> {
-    fn width(&self) -> usize {
-        self.size().0
-    }
-
-    fn height(&self) -> usize {
-        self.size().1
-    }
-
-    fn channels(&self) -> usize {
-        self.channels()
-    }
-
-    fn read(&mut self, rows: &mut [u8]) -> Result<()> {
-        match self {
-            Self::File(reader) => Rows::read(reader, rows),
-            Self::Memory { decoded, done } => {
-                rows.copy_from_slice(&decoded.samples[*done..*done + rows.len()]);
-                *done += rows.len();
-                Ok(())
-            }
-        }
-    }
-}
-
 /// How the pixels of a source would lie, if the native engine would decode it for these steps. It is found in the header.
 pub(crate) fn layout(source: &Input, steps: &[Step], format: &Format) -> Option<Layout> {
-    if !plan::is_worth_it(steps.iter().map(Part::of), format) {
+    let Input::Object {
+        bytes,
+        selector: None,
+        ..
+    } = source
+    else {
+        return None;
+    };
+    if expect(steps, format) == Engine::Magick {
         return None;
     }
-    let layout = match source {
-        Input::Object {
-            bytes,
-            selector: None,
-            ..
-        } => jpeg::layout(bytes)?,
-        _ => return None,
-    };
+    let layout = jpeg::layout(bytes).or_else(|| png::layout(bytes))?;
     fits((layout.width as usize, layout.height as usize)).then_some(layout)
 }
 
-/// Decodes all rows of a source, and says whether they are sound.
+/// Decodes a source and hands its rows to `write`, in order. Says whether all of them are there, and sound: of an image
+/// that is damaged it gives no reason, because each conversion has its own words for it.
 pub(crate) fn decode(
     source: &Input,
     layout: Layout,
@@ -117,14 +39,16 @@ pub(crate) fn decode(
     let Input::Object { bytes, .. } = source else {
         return Ok(false);
     };
-    let Some(mut reader) = Reader::open(bytes, stop) else {
+    let Some(opened) = Source::open(bytes, None, stop) else {
         return Ok(false);
     };
-    let (width, height) = reader.size();
-    let channels = Reader::channels(&reader);
+    let mut source = opened.source;
+    let (width, height) = source.size();
+    let channels = source.channels();
     let is_as_told = (width, height) == (layout.width as usize, layout.height as usize)
-        && channels == usize::from(layout.channels);
-    if !is_as_told || !fits((width, height)) || reader.start(8).is_none() {
+        && channels == usize::from(layout.channels)
+        && source.is_indexed() == layout.is_indexed;
+    if !is_as_told || !fits((width, height)) || source.start(WHOLE).is_none() {
         return Ok(false);
     }
     let mut band = vec![0; BAND * width * channels];
@@ -132,15 +56,15 @@ pub(crate) fn decode(
     while left > 0 {
         let count = left.min(BAND);
         let rows = &mut band[..count * width * channels];
-        let read = Reader::read(&mut reader, rows);
+        let read = source.read(rows);
         stop.check()?;
-        if read.is_none() {
+        if read.is_err() {
             return Ok(false);
         }
         write(rows)?;
         left -= count;
     }
-    Ok(reader.finish())
+    Ok(source.finish())
 }
 
 #[cfg(test)]
@@ -151,7 +75,7 @@ mod tests {
     use testkit::images;
 
     use super::*;
-    use crate::engine::{Conversion, native};
+    use crate::engine::{Conversion, Decoded, Fidelity, native};
 
     fn object(bytes: Bytes) -> Input {
         Input::Object {
@@ -179,20 +103,33 @@ mod tests {
 
     #[test]
     fn what_is_decoded_is_what_the_command_decodes() {
-        for (options, pixels, channels) in [
-            (&[][..], "rgb:-", 3),
-            (&["-interlace", "Plane"], "rgb:-", 3),
-            (&["-sampling-factor", "2x1"], "rgb:-", 3),
-            (&["-colorspace", "Gray"], "gray:-", 1),
+        for (options, made, pixels, channels) in [
+            (&[][..], "jpeg:-", "rgb:-", 3),
+            (&["-interlace", "Plane"], "jpeg:-", "rgb:-", 3),
+            (&["-sampling-factor", "2x1"], "jpeg:-", "rgb:-", 3),
+            (&["-colorspace", "Gray"], "jpeg:-", "gray:-", 1),
+            (&[], "png24:-", "rgb:-", 3),
+            (
+                &["-alpha", "on", "-channel", "A", "-evaluate", "set", "40%"],
+                "png32:-",
+                "rgba:-",
+                4,
+            ),
+            (&["-colors", "200"], "png8:-", "rgb:-", 3),
+            (&["-colorspace", "Gray"], "png:-", "gray:-", 1),
         ] {
             let png = images::make("png", 61, 43);
-            let jpeg = images::magick_with([&["-"], options, &["jpeg:-"]].concat(), &png).stdout;
-            let expected = images::magick_with(["jpeg:-", "-depth", "8", pixels], &jpeg).stdout;
-            let source = object(jpeg.into());
-            let layout = layout(&source, &small(), &Format::Jpeg).expect("it is for the lane");
+            let file = images::magick_with([&["-"], options, &[made]].concat(), &png).stdout;
+            let expected = images::magick_with(["-", "-depth", "8", pixels], &file).stdout;
+            let source = object(file.into());
+            let layout = layout(&source, &small(), &Format::Jpeg);
+            let layout = layout.unwrap_or_else(|| panic!("{made} {options:?}"));
             let told = (layout.width, layout.height, layout.channels);
-            assert_eq!(told, (61, 43, channels), "{options:?}");
-            assert!(samples(&source, layout) == Some(expected), "{options:?}");
+            assert_eq!(told, (61, 43, channels), "{made} {options:?}");
+            assert!(
+                samples(&source, layout) == Some(expected),
+                "{made} {options:?}"
+            );
         }
     }
 
@@ -233,6 +170,7 @@ mod tests {
             cmyk: None,
             upright: true,
             native: true,
+            fidelity: Fidelity::Exact,
             stop: &Stop::after(Duration::from_secs(60)),
         });
         let converted = converted
