@@ -147,7 +147,7 @@ mod tests {
             ..layout
         };
         assert_eq!(samples(&whole, other), None);
-        assert_eq!(samples(&object(images::make("png", 60, 40)), layout), None);
+        assert_eq!(samples(&object(images::make("gif", 60, 40)), layout), None);
     }
 
     #[test]
