@@ -54,7 +54,7 @@ fn fast_is_near() {
         ("large.jpg", "-resize 50%", true),
         ("large.jpg", "-resize 200x200", true),
         ("large.jpg", "-thumbnail 100x100", true),
-        ("large.jpg", "-resize 500x20!", false),
+        ("large.jpg", "-resize 1000x20!", false),
         ("turned-6.jpg", "-auto-orient -resize 60x60", true),
         ("photo.png", "-resize 60x60", false),
     ] {
