@@ -36,6 +36,10 @@ test: deps tools ## run all tests
 schemathesis: deps tools ## try the API against its description, with more than 2000 requests
 	scripts/schemathesis.sh 250
 
+.PHONY: chaos
+chaos: deps tools ## kill the server CHAOS_KILLS times (default 200) under load; `make test` has five kills
+	IMAGO_CHAOS_KILLS=$${CHAOS_KILLS:-200} $(CARGO) test -p imago-server --test e2e chaos -- --nocapture
+
 .PHONY: check
 check: deps ## formatting, lints, documentation, and rules that no lint knows
 	$(CARGO) fmt --all --check
@@ -44,7 +48,8 @@ check: deps ## formatting, lints, documentation, and rules that no lint knows
 	scripts/check-rules.sh
 
 .PHONY: bench
-bench: deps ## measure conversions and parsing, beside the magick command
+bench: deps ## measure conversions, parsing and jobs, beside the magick command
+	$(CARGO) build --release -p imago-server
 	$(CARGO) bench -p imago-benches
 
 .PHONY: bench-peers
@@ -54,20 +59,20 @@ bench-peers: deps tools ## measure Imago beside sharp, pyvips and others, and wr
 	target/release/bench-peers
 
 .PHONY: docs
-docs: deps ## write the pages that are generated: docs/operations.md, docs/conformance.md
+docs: deps ## write the pages that are generated: docs/operations.md, docs/conformance.md, docs/equality.md
 	IMAGO_WRITE_DOCS=1 $(CARGO) test -p imago-server --lib docs_are_fresh
 	IMAGO_WRITE_DOCS=1 $(CARGO) test -p imago-core --test conformance
+	IMAGO_WRITE_DOCS=1 $(CARGO) test -p imago-core --test equality
 
 .PHONY: fuzz
 fuzz: deps ## fuzz FUZZ_TARGET (default all) for FUZZ_SECONDS (default 600) each
 	scripts/fuzz.sh $${FUZZ_TARGET:-all} $${FUZZ_SECONDS:-600}
 
 .PHONY: hostile
-hostile: deps tools ## give HOSTILE_FILES (default 10000) damaged pictures to a server, and watch what it does with a part of them
+hostile: deps tools ## give HOSTILE_FILES (default 10000) damaged pictures to a server, and watch what it does
 	$(CARGO) build --release -p imago-server
 	$(CARGO) build --release -p testkit --bin hostile
-	target/release/hostile --files $${HOSTILE_FILES:-10000} --seed $${HOSTILE_SEED:-1}
-	target/release/hostile --files 500 --seed $${HOSTILE_SEED:-1} --trace target/hostile.trace
+	target/release/hostile --files $${HOSTILE_FILES:-10000} --seed $${HOSTILE_SEED:-1} --trace target/hostile.trace
 
 .PHONY: deps
 deps: ## install ImageMagick 7 where it is missing

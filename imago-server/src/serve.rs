@@ -176,6 +176,8 @@ fn sandbox(config: &Config) -> Sandbox {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    /// Never looked at. That it is there turns a file that may not grow from the process's death into an error.
+    _file_size: Signal,
 }
 
 impl Signals {
@@ -183,6 +185,7 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            _file_size: signal(SignalKind::from_raw(libc::SIGXFSZ))?,
         })
     }
 

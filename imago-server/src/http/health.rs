@@ -24,6 +24,6 @@ pub(super) async fn ready(app: &App) -> Result<Answer, Problem> {
     if app.is_draining() {
         return Err(Problem::draining(app.retry_after_seconds()));
     }
-    app.store.counts().await?;
+    app.store.check().await?;
     Ok(json(StatusCode::OK, &Healthy { status: "ok" }))
 }

@@ -37,7 +37,7 @@ pub fn read_submission(
     body: &[u8],
     limits: &crate::config::Limits,
     runner: &dyn crate::job::runner::Runner,
-) -> Result<crate::job::Submission, Response<Full<Bytes>>> {
+) -> Result<crate::job::Submission, Response<impl hyper::body::Body + use<>>> {
     let read = submission::read(body, limits, runner);
     read.map(|(submission, _)| submission).map_err(|problem| {
         Answer::from(problem).map(|body| match body {

@@ -214,7 +214,7 @@ impl Attempt {
         let begun = Instant::now();
         let mut feed = self.store.watch(claim.job);
         let ending = if claimed.attempts.losses >= self.most.losses {
-            self.set_aside(&claimed)
+            set_aside(&claimed)
         } else {
             let run = self
                 .runner
@@ -227,15 +227,14 @@ impl Attempt {
                     return;
                 }
             };
-            match outcome {
-                Ok(outcome) => self.ending(&claimed, outcome, begun),
-                Err(_) => {
-                    log::error!("job.id":% = claim.job, "action.index" = claim.index; "action panicked");
-                    Ending::Failed {
+            if let Ok(outcome) = outcome {
+                self.ending(&claimed, outcome, begun)
+            } else {
+                log::error!("job.id":% = claim.job, "action.index" = claim.index; "action panicked");
+                Ending::Failed {
                         error: "the conversion broke off by a fault of Imago's own; the server's log says where".to_owned(),
                         failure: Failure::internal(),
                     }
-                }
             }
         };
         drop(feed);
@@ -302,19 +301,19 @@ impl Attempt {
             failure: Failure::of(&error),
         }
     }
+}
 
-    /// The end of an action that the server came to its own end with too often.
-    fn set_aside(&self, claimed: &Claimed) -> Ending {
-        let losses = claimed.attempts.losses;
-        log::error!(
-            "job.id":% = claimed.claim.job, "action.index" = claimed.claim.index, losses = losses;
-            "action set aside: the server came to its end while it ran, again and again"
-        );
-        Ending::Failed {
-            error: format!(
-                "it is set aside, because the server came to its end {losses} times while it ran; retry the job if that had another reason"
-            ),
-            failure: Failure::poison(),
-        }
+/// The end of an action that the server came to its own end with too often.
+fn set_aside(claimed: &Claimed) -> Ending {
+    let losses = claimed.attempts.losses;
+    log::error!(
+        "job.id":% = claimed.claim.job, "action.index" = claimed.claim.index, losses = losses;
+        "action set aside: the server came to its end while it ran, again and again"
+    );
+    Ending::Failed {
+        error: format!(
+            "it is set aside, because the server came to its end {losses} times while it ran; retry the job if that had another reason"
+        ),
+        failure: Failure::poison(),
     }
 }

@@ -35,7 +35,7 @@ pub struct Idempotency {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Webhook {
-    /// Where the job's document is POSTed.
+    /// Where the job's document is sent.
     pub url: String,
     /// Of what to tell.
     #[serde(default = "job_finished")]
@@ -88,10 +88,6 @@ pub enum Fidelity {
     Fast,
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde calls it with a reference"
-)]
 fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(time.as_secs_f64())
 }

@@ -65,6 +65,9 @@ pub trait JobStore: fmt::Debug + Send + Sync + 'static {
     /// Has the actions that failed or were canceled run once more. Whether there is such a job.
     async fn retry(&self, job: JobId) -> Result<bool, StoreError>;
 
+    /// Fails where a job would not be taken in because the store can't write.
+    async fn check(&self) -> Result<(), StoreError>;
+
     /// How many jobs there are to do.
     async fn counts(&self) -> Result<Counts, StoreError>;
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "it is a test's way to fail")]
 
+mod chaos;
 mod crowd;
 mod failures;
 mod files;

@@ -6,8 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{self, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use testkit::process::{self, Process};
@@ -16,10 +15,45 @@ use testkit::s3;
 /// Longer than anything here takes, unless it hangs.
 const HANG: Duration = Duration::from_secs(120);
 
+/// A client of any server.
+pub(crate) struct Client(legacy::Client<HttpConnector, Full<Bytes>>);
+
+impl Client {
+    pub(crate) fn new() -> Self {
+        Self(legacy::Client::builder(TokioExecutor::new()).build_http())
+    }
+
+    /// Status and body; none where the connection broke.
+    pub(crate) async fn request(
+        &self,
+        address: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Result<(u16, Value), Box<dyn std::error::Error + Send + Sync>> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("http://{address}{path}"))
+            .header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(body.into()))?;
+        let exchange = async {
+            let answer = self.0.request(request).await?;
+            let status = answer.status().as_u16();
+            let body = answer.into_body().collect().await?.to_bytes();
+            Ok((status, serde_json::from_slice(&body)?))
+        };
+        tokio::time::timeout(HANG, exchange).await?
+    }
+}
+
 pub(crate) struct Service {
     pub(crate) address: String,
     process: Process,
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Client,
 }
 
 impl Service {
@@ -52,7 +86,7 @@ impl Service {
         Self {
             address: address.unwrap(),
             process,
-            client: Client::builder(TokioExecutor::new()).build_http(),
+            client: Client::new(),
         }
     }
 
@@ -63,21 +97,10 @@ impl Service {
         path: &str,
         body: impl Into<Bytes>,
     ) -> (u16, Value) {
-        let request = Request::builder()
-            .method(method)
-            .uri(format!("http://{}{path}", self.address))
-            .header("content-type", "application/json")
-            .body(Full::new(body.into()))
-            .unwrap();
-        let answer = tokio::time::timeout(HANG, self.client.request(request))
+        let answer = self.client.request(&self.address, method, path, &[], body);
+        answer
             .await
-            .unwrap_or_else(|_| panic!("no answer to {method} {path}: {}", self.process.log_tail()))
-            .unwrap();
-        let status = answer.status().as_u16();
-        let body = answer.into_body().collect().await.unwrap().to_bytes();
-        let body = serde_json::from_slice(&body)
-            .unwrap_or_else(|error| panic!("{method} {path}: {error}: {body:?}"));
-        (status, body)
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}: {}", self.process.log_tail()))
     }
 
     /// Submits actions, and gives the job's path.
@@ -116,6 +139,30 @@ impl Service {
     pub(crate) async fn run(&self, actions: &[Value]) -> Value {
         let path = self.submit(actions).await;
         self.finished(&path).await
+    }
+
+    /// The process's id.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Kills the server, and nothing else, as a fault or the kernel would.
+    pub(crate) fn kill(&self) {
+        let status = std::process::Command::new("kill")
+            .args(["-KILL", &self.id().to_string()])
+            .status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Waits until this is in the log.
+    pub(crate) async fn logged(&self, text: &str) {
+        let seen = async {
+            while !self.log().contains(text) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let seen = tokio::time::timeout(HANG, seen).await;
+        seen.unwrap_or_else(|_| panic!("no {text:?} in {}", self.process.log_tail()));
     }
 
     /// The resident memory of the server, in bytes, as the kernel counts it.

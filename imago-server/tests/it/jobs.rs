@@ -180,7 +180,7 @@ async fn all_actions_of_a_job_name_the_time_of_its_acceptance() {
     for action in &started {
         // Stored in whole milliseconds, and told from the clock that people read.
         let slack = std::time::Duration::from_millis(20);
-        assert!((before - slack..accepted + slack).contains(&action.accepted));
+        assert!(action.accepted + slack > before && action.accepted < accepted + slack);
     }
 }
 

@@ -481,6 +481,10 @@ impl JobStore for Observed {
         self.reach()?;
         self.inner.retry(job).await
     }
+    async fn check(&self) -> Result<(), StoreError> {
+        self.reach()?;
+        self.inner.check().await
+    }
     async fn counts(&self) -> Result<Counts, StoreError> {
         self.reach()?;
         self.inner.counts().await

@@ -301,6 +301,10 @@ impl JobStore for SqliteStore {
         Ok(is_there)
     }
 
+    async fn check(&self) -> Result<(), StoreError> {
+        self.writer.write(|batch| write::check(batch)).await
+    }
+
     async fn counts(&self) -> Result<Counts, StoreError> {
         Ok(*lock(&self.shared.counts))
     }

@@ -77,16 +77,16 @@ pub(super) fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result
         values.push(rows::number(status).into());
     }
     if let Some(after) = filter.created_after {
-        sql += &format!(" AND {order} >= ?");
+        sql.extend([" AND ", order, " >= ?"]);
         // Later than, in the milliseconds that the document shows.
         let next = rows::time(rows::milliseconds(after).saturating_add(1));
         values.push(rows::first_seq(next).into());
     }
     if let Some(Cursor(seq)) = filter.cursor {
-        sql += &format!(" AND {order} < ?");
+        sql.extend([" AND ", order, " < ?"]);
         values.push(seq.into());
     }
-    sql += &format!(" ORDER BY {order} DESC LIMIT ?");
+    sql.extend([" ORDER BY ", order, " DESC LIMIT ?"]);
     // One more than asked for tells whether there is a next page.
     values.push(i64::try_from(limit + 1).unwrap_or(i64::MAX).into());
     let mut statement = connection.prepare_cached(&sql)?;

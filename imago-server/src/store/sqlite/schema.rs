@@ -83,6 +83,11 @@ CREATE TABLE outbox (
 );
 CREATE INDEX outbox_by_time ON outbox (due);
 CREATE INDEX outbox_by_job ON outbox (job);
+
+CREATE TABLE checks (
+    id INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL
+);
 ";
 
 /// Opens the file for writing, and makes what is not there yet.

@@ -148,7 +148,10 @@ fn run(
         }
         let result = result.map_err(|error| error.to_string());
         for reply in replies {
-            reply(result.as_ref().map(|()| ()).map_err(String::as_str));
+            reply(match &result {
+                Ok(()) => Ok(()),
+                Err(why) => Err(why),
+            });
         }
     }
 }
