@@ -73,7 +73,6 @@ const NATIVE: &[&str] = &[
     "-resize 200x200 -quality 75 -sampling-factor 4:2:2",
     "-resize 200x200 -interlace Plane",
     "-resize 200x200 -density 300 -units PixelsPerInch",
-    "-resize 200x200 -define jpeg:dct-method=islow",
     "-resize 200x200 -define jpeg:restart-interval=4 -quality 70",
     "-auto-orient",
     "-auto-orient -resize 200x200",
@@ -108,6 +107,9 @@ const BEGINNINGS: &[&str] = &[
     "-thumbnail 120x120 -bordercolor navy -border 4",
     "-resize 200x200 ( +clone -negate ) +append",
     "-resize 200x200 -rotate 30",
+    "-resize 200x200 -define jpeg:dct-method=islow",
+    "-resize 200x200 -define jpeg:optimize-coding=false",
+    "-resize 200x200 -define jpeg:extent=9kb",
 ];
 
 /// A few chains for sources that are like others but in one thing.
