@@ -820,7 +820,7 @@ impl Converter {
         let steps = plan.pipeline.steps();
         // What need not be exact is quicker from a smaller picture that is decoded for it alone.
         let is_native = self.0.native && plan.fidelity == Fidelity::Exact;
-        let layout = is_native.then(|| engine::layout(source, steps, &plan.format));
+        let layout = is_native.then(|| engine::layout(source, steps, &plan.format, &self.0.limits));
         let Some(layout) = layout.flatten() else {
             return Ok(Pixels::default());
         };

@@ -3,7 +3,6 @@
 mod admission;
 mod fences;
 mod misbehaviour;
-mod sharing;
 mod work;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -30,7 +29,6 @@ fn main() -> ExitCode {
         work::TESTS,
         misbehaviour::TESTS,
         fences::TESTS,
-        sharing::TESTS,
         admission::TESTS,
     ]
     .concat();

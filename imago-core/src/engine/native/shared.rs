@@ -4,7 +4,7 @@ use super::raster::Rows;
 use super::source::Source;
 use super::{WHOLE, expect, jpeg, png};
 use crate::engine::magick::lane::fits;
-use crate::engine::{Engine, Format, Input, Layout, Stop};
+use crate::engine::{Engine, Format, Input, Layout, Limits, Stop};
 use crate::error::Result;
 use crate::operation::Step;
 
@@ -12,7 +12,12 @@ use crate::operation::Step;
 const BAND: usize = 16;
 
 /// How the pixels of a source would lie, if the native engine would decode it for these steps. It is found in the header.
-pub(crate) fn layout(source: &Input, steps: &[Step], format: &Format) -> Option<Layout> {
+pub(crate) fn layout(
+    source: &Input,
+    steps: &[Step],
+    format: &Format,
+    limits: &Limits,
+) -> Option<Layout> {
     let Input::Object {
         bytes,
         selector: None,
@@ -25,7 +30,9 @@ pub(crate) fn layout(source: &Input, steps: &[Step], format: &Format) -> Option<
         return None;
     }
     let layout = jpeg::layout(bytes).or_else(|| png::layout(bytes))?;
-    fits((layout.width as usize, layout.height as usize)).then_some(layout)
+    let (width, height) = (u64::from(layout.width), u64::from(layout.height));
+    let fits = width <= limits.width && height <= limits.height && width * height <= limits.pixels;
+    fits.then_some(layout)
 }
 
 /// Decodes a source and hands its rows to `write`, in order. Says whether all of them are there, and sound: of an image
@@ -122,7 +129,7 @@ mod tests {
             let file = images::magick_with([&["-"], options, &[made]].concat(), &png).stdout;
             let expected = images::magick_with(["-", "-depth", "8", pixels], &file).stdout;
             let source = object(file.into());
-            let layout = layout(&source, &small(), &Format::Jpeg);
+            let layout = layout(&source, &small(), &Format::Jpeg, &Limits::default());
             let layout = layout.unwrap_or_else(|| panic!("{made} {options:?}"));
             let told = (layout.width, layout.height, layout.channels);
             assert_eq!(told, (61, 43, channels), "{made} {options:?}");
@@ -137,7 +144,8 @@ mod tests {
     fn what_is_not_whole_or_not_as_told_is_not_decoded() {
         let jpeg = images::make("jpeg", 60, 40);
         let whole = object(jpeg.clone());
-        let layout = layout(&whole, &small(), &Format::Jpeg).expect("it is for the lane");
+        let layout = layout(&whole, &small(), &Format::Jpeg, &Limits::default())
+            .expect("it is for the lane");
         assert!(samples(&whole, layout).is_some());
         let half = object(jpeg.slice(..jpeg.len() / 2));
         assert_eq!(samples(&half, layout), None);
@@ -153,7 +161,8 @@ mod tests {
     #[test]
     fn pixels_that_are_there_are_not_decoded_again() {
         let source = object(images::make("jpeg", 60, 40));
-        let layout = layout(&source, &small(), &Format::Jpeg).expect("it is for the lane");
+        let layout = layout(&source, &small(), &Format::Jpeg, &Limits::default())
+            .expect("it is for the lane");
         let length = usize::try_from(layout.bytes()).expect("it is small");
         // What the source is not.
         let white = Decoded {

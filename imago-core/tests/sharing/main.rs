@@ -1,22 +1,62 @@
 //! Actions on one source, which is fetched and decoded once, in this process and between children.
 
+//!
+//! Children are this program, which is why it has a `main` of its own; and limits are ImageMagick's for the whole process,
+//! which is why other tests are elsewhere.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use imago_core::sandbox::Sandbox;
+use imago_core::sandbox::{self, Sandbox};
 use imago_core::storage::{Get, Location, ObjectHeaders, Stores};
-use imago_core::{Action, Converter, Decoding, Error, Outcome};
+use imago_core::{Action, Builder, Converter, Decoding, Error, Outcome};
+use libtest_mimic::{Arguments, Failed, Trial};
 use testkit::images;
+use tokio::runtime::Runtime;
 
-use crate::work::{build, runtime};
-
-crate::tests![
-    ten_renditions_decode_once,
-    chains_share_what_they_can,
-    what_needs_more_room_is_decoded_by_each,
-    a_damaged_source_fails_as_it_does_alone,
-    a_rendition_announced_is_waited_for,
-    a_source_fetched_for_one_is_there_for_all,
+const TESTS: &[(&str, fn())] = &[
+    ("ten_renditions_decode_once", ten_renditions_decode_once),
+    ("chains_share_what_they_can", chains_share_what_they_can),
+    (
+        "what_needs_more_room_is_decoded_by_each",
+        what_needs_more_room_is_decoded_by_each,
+    ),
+    (
+        "a_damaged_source_fails_as_it_does_alone",
+        a_damaged_source_fails_as_it_does_alone,
+    ),
+    (
+        "a_rendition_announced_is_waited_for",
+        a_rendition_announced_is_waited_for,
+    ),
+    (
+        "a_source_fetched_for_one_is_there_for_all",
+        a_source_fetched_for_one_is_there_for_all,
+    ),
 ];
+
+fn main() -> ExitCode {
+    sandbox::enter_if_child();
+    let arguments = Arguments::from_args();
+    let trials = TESTS.iter().map(|(name, test)| {
+        Trial::test(*name, move || {
+            catch_unwind(AssertUnwindSafe(test)).map_err(|_| Failed::without_message())
+        })
+    });
+    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+}
+
+fn runtime() -> Runtime {
+    Runtime::new().expect("a runtime starts")
+}
+
+fn build(builder: Builder) -> Converter {
+    runtime()
+        .block_on(builder.build())
+        .expect("a converter starts")
+}
 
 struct Fixture {
     stores: Stores,
