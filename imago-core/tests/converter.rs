@@ -77,7 +77,7 @@ async fn an_outcome_says_what_was_done() {
     assert_eq!(outcome.mimetype, "image/jpg");
     assert_eq!(outcome.files, ["memory://b/out/a 1.jpg"]);
     assert_eq!(outcome.cache, CacheStatus::Uncached);
-    assert_eq!(outcome.engine.as_str(), "magick");
+    assert_eq!(outcome.engine.as_str(), "native");
     assert!(outcome.e_tag.is_some());
     let stored = fixture
         .get("memory://b/out/a 1.jpg")
