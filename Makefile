@@ -47,6 +47,12 @@ bench: deps ## measure conversions, parsing and jobs, beside the magick command
 	$(CARGO) build --release -p imago-server
 	$(CARGO) bench -p imago-benches
 
+.PHONY: bench-peers
+bench-peers: deps tools ## measure Imago beside sharp, pyvips and others, and write benches/REPORT.md
+	scripts/install-bench-peers.sh
+	$(CARGO) build --release -p imago-server -p imago-benches --bins
+	target/release/bench-peers
+
 .PHONY: docs
 docs: deps ## write the pages that are generated: docs/operations.md, docs/conformance.md
 	IMAGO_WRITE_DOCS=1 $(CARGO) test -p imago-server --lib docs_are_fresh

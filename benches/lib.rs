@@ -1,1 +1,1 @@
-//! The benchmarks are in `convert.rs`; this file only makes the folder a package.
+//! The benchmarks are in `convert.rs` and `peers/`; this file only makes the folder a package.

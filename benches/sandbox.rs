@@ -39,14 +39,14 @@ fn main() {
         let mut group = criterion.benchmark_group(name);
         group.sample_size(10);
         group.bench_function("in this process", |bencher| {
-            bencher.iter(|| convert(&outside))
+            bencher.iter(|| convert(&outside));
         });
         group.bench_function("in a confined one", |bencher| {
-            bencher.iter(|| convert(&inside))
+            bencher.iter(|| convert(&inside));
         });
         group.finish();
         in_turns(name, &|| drop(convert(&inside)), &|| {
-            drop(convert(&outside))
+            drop(convert(&outside));
         });
     }
     let started = Instant::now();

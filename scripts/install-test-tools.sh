@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the servers that the tests talk to: SeaweedFS (S3), azurite (Azure Blob Storage) and nginx,
-# Ghostscript and strace.
+# Ghostscript, strace, and schemathesis, which tries the API against its description.
 #
 # The versions and their hashes are pinned in testkit/tools/. What comes from pip and npm goes to $IMAGO_TOOLS, or
 # target/tools of this repository; nginx, ghostscript and strace
@@ -46,6 +46,12 @@ install_seaweedfs() {
     need python3 'install Python 3 with pip'
     python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
         --no-deps --require-hashes --only-binary=:all: --target "$1" --requirement "$pins/requirements.txt"
+}
+
+install_schemathesis() {
+    need python3 'install Python 3.10 or newer with pip'
+    python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
+        --no-deps --require-hashes --only-binary=:all: --target "$1" --requirement "$pins/schemathesis.txt"
 }
 
 install_azurite() {
@@ -95,6 +101,9 @@ install_nginx() {
 
 hash=$(hash_of "$pins/requirements.txt")
 is_current "$tools/seaweedfs" "$hash" || replace "$tools/seaweedfs" "$hash" install_seaweedfs
+
+hash=$(hash_of "$pins/schemathesis.txt")
+is_current "$tools/schemathesis" "$hash" || replace "$tools/schemathesis" "$hash" install_schemathesis
 
 hash=$(hash_of "$pins/package.json" "$pins/package-lock.json")
 is_current "$tools/azurite" "$hash" || replace "$tools/azurite" "$hash" install_azurite

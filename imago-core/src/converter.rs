@@ -11,7 +11,8 @@ use futures_util::{Stream, StreamExt, stream};
 use crate::admission;
 use crate::engine::magick::runtime;
 use crate::engine::{
-    Engine, Format, Identity, Input, Limits, Progress, colour, generator, ghostscript,
+    self, Engine, Fidelity, Format, Identity, Input, Limits, Progress, colour, generator,
+    ghostscript,
 };
 use crate::error::{Error, ErrorKind, Result, Stage};
 use crate::operation::{Pipeline, Step};
@@ -31,6 +32,7 @@ pub struct Action {
     mimetype: Option<String>,
     headers: Vec<(String, String)>,
     timeout: Option<Duration>,
+    fidelity: Option<Fidelity>,
     not_before: Option<Instant>,
     progress: Option<Progress>,
 }
@@ -79,6 +81,13 @@ impl Action {
         self
     }
 
+    /// How near the result has to be. Default: [`Builder::fidelity`].
+    #[must_use]
+    pub fn fidelity(mut self, fidelity: Fidelity) -> Self {
+        self.fidelity = Some(fidelity);
+        self
+    }
+
     /// The source is read as it was at this time or later. Default: when the conversion is called for.
     ///
     /// Actions that were asked for together and name the same time share one request for the same source.
@@ -108,6 +117,8 @@ pub struct Plan {
     mimetype: String,
     headers: ObjectHeaders,
     timeout: Duration,
+    fidelity: Fidelity,
+    engine: Engine,
 }
 
 /// Where images come from.
@@ -120,6 +131,19 @@ enum Origin {
     },
     /// One of ImageMagick's generators: `gradient:red-blue`.
     Generator(String),
+}
+
+impl Origin {
+    /// What the name of an object ends in, where all of it is read.
+    fn extension(&self) -> Option<&str> {
+        match self {
+            Self::Object {
+                location,
+                selector: None,
+            } => location.extension(),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Origin {
@@ -140,6 +164,13 @@ impl Plan {
     /// The format that the result would be in.
     pub fn format(&self) -> &Format {
         &self.format
+    }
+
+    /// What would convert it, as far as that can be told without the source.
+    ///
+    /// A source may yet turn out to be more than the native engine is sure of; then ImageMagick does all of it.
+    pub fn engine(&self) -> Engine {
+        self.engine
     }
 }
 
@@ -199,6 +230,7 @@ struct Inner {
     cmyk: Option<Bytes>,
     upright: bool,
     native: bool,
+    fidelity: Fidelity,
 }
 
 /// Builds a [`Converter`].
@@ -217,6 +249,7 @@ pub struct Builder {
     cmyk_profile: Option<PathBuf>,
     upright: bool,
     native: bool,
+    fidelity: Fidelity,
     ghostscript: bool,
     sandbox: Sandbox,
 }
@@ -233,6 +266,7 @@ impl Default for Builder {
             cmyk_profile: None,
             upright: true,
             native: true,
+            fidelity: Fidelity::Exact,
             ghostscript: false,
             sandbox: Sandbox::in_process(),
         }
@@ -308,6 +342,13 @@ impl Builder {
         self
     }
 
+    /// How near results have to be where actions do not say. Default: they are ImageMagick's own.
+    #[must_use]
+    pub fn fidelity(mut self, fidelity: Fidelity) -> Self {
+        self.fidelity = fidelity;
+        self
+    }
+
     /// Whether PDF, PostScript and EPS are read, which runs the program `gs`. Default: they are not.
     #[must_use]
     pub fn ghostscript(mut self, run: bool) -> Self {
@@ -368,6 +409,7 @@ impl Builder {
             cmyk,
             upright: self.upright,
             native: self.native,
+            fidelity: self.fidelity,
         })))
     }
 }
@@ -446,7 +488,13 @@ impl Converter {
             (Some(source), Some(target), Ok((pipeline, reads)), Some(format), Some(headers))
                 if errors.is_empty() =>
             {
+                let engine = if self.0.native {
+                    engine::outlook(source.extension(), pipeline.steps(), &format)
+                } else {
+                    Engine::Magick
+                };
                 Ok(Plan {
+                    engine,
                     source,
                     reads,
                     target,
@@ -455,6 +503,7 @@ impl Converter {
                     mimetype,
                     headers,
                     timeout,
+                    fidelity: action.fidelity.unwrap_or(self.0.fidelity),
                 })
             }
             _ => Err(errors),
@@ -488,10 +537,11 @@ impl Converter {
 
         let task = Task {
             separate: plan.target.is_numbered(),
-            progress: action.progress.clone(),
+            fidelity: plan.fidelity,
             ..self.task(inputs, plan.pipeline, plan.format.clone())
         };
-        let (converted, took) = self.0.pool.convert(plan.timeout, task).await;
+        let progress = action.progress.clone();
+        let (converted, took) = self.0.pool.convert(plan.timeout, progress, task).await;
         let converted = converted.map_err(|error| {
             let doing = format!("can't convert `{}`", plan.source);
             error.context(&doing).during(Stage::Convert)
@@ -552,6 +602,13 @@ impl Converter {
             .buffer_unordered(2 * self.threads())
     }
 
+    /// Parses operation strings, and checks that what they read may be read. Nothing is fetched.
+    ///
+    /// Each error's [pointer](Error::pointer) is the number of its string: `/0`.
+    pub fn parse(&self, operations: &[String]) -> Result<Pipeline, Vec<Error>> {
+        Ok(self.pipeline(operations)?.0)
+    }
+
     /// Converts one image in memory.
     ///
     /// What the pipeline reads beside it comes from the stores. An image of several frames in a format that holds one is
@@ -562,10 +619,25 @@ impl Converter {
         pipeline: &Pipeline,
         format: Format,
     ) -> Result<Bytes> {
+        let timeout = self.0.limits.timeout;
+        let source = Bytes::copy_from_slice(source);
+        self.convert_within(timeout, source, pipeline, format).await
+    }
+
+    /// Converts one image in memory, as [`convert_bytes`](Self::convert_bytes) does, in so much time at most.
+    ///
+    /// The time begins when a thread of the pool takes the image up. A future that is dropped cancels the conversion.
+    pub async fn convert_within(
+        &self,
+        timeout: Duration,
+        source: Bytes,
+        pipeline: &Pipeline,
+        format: Format,
+    ) -> Result<Bytes> {
         self.0.limits.check(pipeline.steps())?;
         let asked = Instant::now();
         let mut inputs = vec![Input::Object {
-            bytes: Bytes::copy_from_slice(source),
+            bytes: source,
             name: String::new(),
             extension: None,
             selector: None,
@@ -573,9 +645,8 @@ impl Converter {
         for origin in self.reads(pipeline)? {
             inputs.push(self.fetch(&origin, asked).await?.0);
         }
-        let timeout = self.0.limits.timeout;
         let task = self.task(inputs, pipeline.clone(), format.clone());
-        let (converted, _) = self.0.pool.convert(timeout, task).await;
+        let (converted, _) = self.0.pool.convert(timeout, None, task).await;
         let converted = converted.map_err(|error| error.context("can't convert the image"))?;
         let frames = converted.frames;
         match <[_; 1]>::try_from(converted.files) {
@@ -620,7 +691,7 @@ impl Converter {
             cmyk: self.0.cmyk.clone(),
             upright: self.0.upright,
             native: self.0.native,
-            progress: None,
+            fidelity: self.0.fidelity,
         }
     }
 

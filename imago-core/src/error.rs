@@ -140,17 +140,6 @@ impl Error {
         self
     }
 
-    /// Says in which part it went wrong, unless that is known already.
-    pub(crate) fn during(mut self, stage: Stage) -> Self {
-        self.0.stage.get_or_insert(stage);
-        self
-    }
-
-    /// In which part of its way the action failed, if it was on its way.
-    pub fn stage(&self) -> Option<Stage> {
-        self.0.stage
-    }
-
     /// Puts more behind the sentence.
     pub(crate) fn and(mut self, more: &str) -> Self {
         self.0.message.push_str(more);
@@ -166,6 +155,17 @@ impl Error {
     /// Whether it might have gone well with more memory.
     pub(crate) fn wants_memory(&self) -> bool {
         self.0.wants_memory
+    }
+
+    /// Says in which part it went wrong, unless that is known already.
+    pub(crate) fn during(mut self, stage: Stage) -> Self {
+        self.0.stage.get_or_insert(stage);
+        self
+    }
+
+    /// In which part of its way the action failed, if it was on its way.
+    pub fn stage(&self) -> Option<Stage> {
+        self.0.stage
     }
 
     /// What went wrong.

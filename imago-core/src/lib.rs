@@ -33,8 +33,8 @@ mod target;
 
 pub use converter::{Action, Builder, Converter, Outcome, Plan, Timings};
 pub use engine::{
-    Density, Engine, Format, FormatInfo, Identity, Limits, OptionList, OtherFormat, Progress,
-    formats,
+    Density, Engine, Fidelity, Format, FormatInfo, Identity, Limits, OptionList, OtherFormat,
+    Progress, formats,
 };
 pub use error::{Error, ErrorKind, Result, Stage};
 pub use operation::{ArgumentKind, OperationInfo, OperationKind, Pipeline, operations};

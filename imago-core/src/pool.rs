@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::admission::{Budget, Grant};
+use crate::engine::ghostscript::Ghostscript;
 use crate::engine::price::{self, Header, Price};
 use crate::engine::{
-    Conversion, Converted, Format, Identity, Input, Limits, Progress, Stop, ghostscript,
+    Conversion, Converted, Fidelity, Format, Identity, Input, Limits, Progress, Stop, ghostscript,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::operation::Pipeline;
@@ -29,7 +30,7 @@ struct Room {
     budget: Arc<Budget>,
     limits: Limits,
     /// Ghostscript, if it may be run.
-    ghostscript: Option<PathBuf>,
+    ghostscript: Option<Ghostscript>,
 }
 
 /// A conversion that owns what it works on.
@@ -47,17 +48,12 @@ pub(crate) struct Task {
     pub(crate) cmyk: Option<Bytes>,
     pub(crate) upright: bool,
     pub(crate) native: bool,
-    pub(crate) progress: Option<Progress>,
+    pub(crate) fidelity: Fidelity,
 }
 
 /// What the pool does: it may be tried several times, because it has to wait for memory.
 trait Work: Send + 'static {
     type Output: Send + 'static;
-
-    /// Where it tells how far it is.
-    fn progress(&self) -> Option<Progress> {
-        None
-    }
 
     /// Does it, on a thread of the pool; `None` if the door was shut.
     fn attempt(
@@ -92,6 +88,10 @@ impl Pool {
         limits: Limits,
         ghostscript: Option<PathBuf>,
     ) -> Self {
+        let ghostscript = ghostscript.map(|program| Ghostscript {
+            program,
+            confined: workers.are_processes(),
+        });
         let room = Room {
             workers,
             budget: Budget::new(limits.memory),
@@ -114,26 +114,32 @@ impl Pool {
         self.spawn(move || room.workers.fences()).await
     }
 
-    /// Converts, and says how long it took, without the waits.
+    /// Converts, tells how far it is, and says how long it took, without the waits.
     pub(crate) async fn convert(
         &self,
         timeout: Duration,
+        progress: Option<Progress>,
         task: Task,
     ) -> (Result<Converted>, Duration) {
-        self.run(timeout, task).await
+        self.run(timeout, progress, task).await
     }
 
     /// Says what an image is.
     pub(crate) async fn identify(&self, timeout: Duration, image: Input) -> Result<Identity> {
-        self.run(timeout, [image]).await.0
+        self.run(timeout, None, [image]).await.0
     }
 
-    async fn run<W: Work>(&self, timeout: Duration, mut work: W) -> (Result<W::Output>, Duration) {
+    async fn run<W: Work>(
+        &self,
+        timeout: Duration,
+        progress: Option<Progress>,
+        mut work: W,
+    ) -> (Result<W::Output>, Duration) {
         let mut gone = Duration::ZERO;
         let mut grant = None;
         loop {
             let stop = Stop::after(timeout).gone(gone);
-            let stop = Arc::new(stop.telling(work.progress()));
+            let stop = Arc::new(stop.telling(progress.clone()));
             let _canceled = CancelOnDrop(Arc::clone(&stop));
             let mut door = Door {
                 room: Arc::clone(&self.room),
@@ -192,10 +198,6 @@ impl Pool {
 impl Work for Task {
     type Output = Converted;
 
-    fn progress(&self) -> Option<Progress> {
-        self.progress.clone()
-    }
-
     fn attempt(&mut self, room: &Room, stop: &Stop, door: &mut Door) -> Result<Option<Converted>> {
         if let Some(program) = &room.ghostscript {
             ghostscript::draw_all(&mut self.inputs, self.pipeline.steps(), program, stop)?;
@@ -209,6 +211,7 @@ impl Work for Task {
             cmyk: self.cmyk.as_deref(),
             upright: self.upright,
             native: self.native,
+            fidelity: self.fidelity,
             stop,
         };
         let allowed = door.allowed();

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -11,18 +10,22 @@ use crate::http::Problem;
 use crate::job::DrainRate;
 use crate::job::attempts::Most;
 use crate::job::dispatcher::Dispatcher;
+use crate::job::measured::Measured;
 use crate::job::runner::Runner;
+use crate::metrics::Metrics;
 use crate::store::{JobStore, StoreError};
+use crate::uploads::Uploads;
 
 /// The server, but for its sockets: what is set, what runs actions, where jobs are kept, and whether it is about to end.
 pub struct App {
     pub(crate) config: Config,
     pub(crate) store: Arc<dyn JobStore>,
     pub(crate) runner: Arc<dyn Runner>,
+    pub(crate) metrics: Arc<Metrics>,
     /// How fast the queue empties.
     rate: Arc<DrainRate>,
-    /// A permit for each image that requests may bring in their bodies at the same time.
-    pub(crate) uploads: Semaphore,
+    /// Images that requests bring in their bodies.
+    pub(crate) uploads: Uploads,
     /// No new work is taken.
     draining: CancellationToken,
     /// Waiting polls are answered.
@@ -42,13 +45,15 @@ impl std::fmt::Debug for App {
 impl App {
     /// A server that keeps its jobs in this store and runs their actions by this runner.
     pub fn new(config: Config, store: Arc<dyn JobStore>, runner: Arc<dyn Runner>) -> Self {
+        let metrics = Arc::<Metrics>::default();
         Self {
             config,
             store,
             rate: Arc::default(),
             // As the dispatcher's actions: some are on the pool while others come in.
-            uploads: Semaphore::new(2 * runner.threads()),
-            runner,
+            uploads: Uploads::new(2 * runner.threads()),
+            runner: Arc::new(Measured::new(runner, Arc::clone(&metrics))),
+            metrics,
             draining: CancellationToken::new(),
             closing: CancellationToken::new(),
         }
@@ -105,6 +110,11 @@ impl App {
                 Err(error) => log::error!(error:% = error; "could not forget old jobs"),
             }
         }
+    }
+
+    /// What is counted and measured.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
     }
 
     /// Whether no new work is taken.

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use imago_core::{OperationInfo, OperationKind};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// An operation by its name, with its forms.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Operation {
     name: &'static str,
     kind: &'static str,
@@ -16,7 +17,7 @@ pub(crate) struct Operation {
 }
 
 /// One form of an operation: `-append` or `+append`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Form {
     #[serde(rename = "form")]
     option: &'static str,
@@ -30,11 +31,12 @@ pub(crate) struct Form {
     instead: Option<&'static str>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Argument {
     kind: &'static str,
     /// What it may be, where it is one of a list.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schemars(default)]
     values: &'static [String],
 }
 

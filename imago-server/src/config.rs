@@ -9,6 +9,9 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::{Deserialize, Deserializer};
 
+use crate::job::Fidelity;
+use crate::webhook::Secret;
+
 /// In seconds.
 const MINUTE: u64 = 60;
 
@@ -36,6 +39,8 @@ pub struct Config {
     pub http_private: bool,
     /// Whether PDF, PostScript and EPS are read, which runs Ghostscript. Default no.
     pub ghostscript: bool,
+    /// Whether the native engine does what it can, with ImageMagick's result and much faster. Default yes.
+    pub native: bool,
     /// Whether conversions run in confined processes. Default yes.
     pub sandbox: bool,
     /// Whether the server refuses to run where the kernel lacks a part of what confines them. Default no.
@@ -48,6 +53,8 @@ pub struct Config {
     pub jobs: Jobs,
     /// How the server ends.
     pub shutdown: Shutdown,
+    /// How webhooks are sent.
+    pub webhook: Webhook,
     /// Options for single buckets, by their URL: `[stores."s3://bucket"]`, with what the cloud's SDK calls them.
     pub stores: BTreeMap<String, BTreeMap<String, StoreOption>>,
 }
@@ -116,6 +123,8 @@ pub struct Defaults {
     pub cmyk_profile: Option<PathBuf>,
     /// Whether images on their side are put upright for results that can't say which way up they are. Default yes.
     pub upright: bool,
+    /// How near to ImageMagick's own the results of actions have to be that do not say. Default `exact`.
+    pub fidelity: Fidelity,
 }
 
 /// How jobs are kept.
@@ -138,6 +147,20 @@ pub struct Shutdown {
     pub grace: Duration,
 }
 
+/// How webhooks are sent.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Webhook {
+    /// What they are signed with: `whsec_` and base64. Several sign side by side while receivers change theirs. None by
+    /// default: then webhooks are off.
+    pub secrets: Vec<Secret>,
+    /// Whether they may go to private, loopback and link-local addresses. Default no.
+    pub private: bool,
+    /// How long a receiver may take to answer. Default 20 s.
+    #[serde(deserialize_with = "duration")]
+    pub timeout: Duration,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -149,12 +172,14 @@ impl Default for Config {
             allow: Vec::new(),
             http_private: false,
             ghostscript: false,
+            native: true,
             sandbox: true,
             require_sandbox: false,
             defaults: Defaults::default(),
             limits: Limits::default(),
             jobs: Jobs::default(),
             shutdown: Shutdown::default(),
+            webhook: Webhook::default(),
             stores: BTreeMap::new(),
         }
     }
@@ -195,6 +220,7 @@ impl Default for Defaults {
             cmyk: true,
             cmyk_profile: None,
             upright: true,
+            fidelity: Fidelity::Exact,
         }
     }
 }
@@ -208,11 +234,37 @@ impl Default for Jobs {
     }
 }
 
+impl Default for Webhook {
+    fn default() -> Self {
+        Self {
+            secrets: Vec::new(),
+            private: false,
+            timeout: Duration::from_secs(20),
+        }
+    }
+}
+
 impl Default for Shutdown {
     fn default() -> Self {
         Self {
             grace: Duration::from_secs(30),
         }
+    }
+}
+
+impl Limits {
+    /// How long a conversion may take for which so many seconds are asked for, or an error's sentence.
+    pub(crate) fn timeout_of(&self, seconds: Option<f64>) -> Result<Duration, String> {
+        let Some(seconds) = seconds else {
+            return Ok(self.timeout);
+        };
+        Duration::try_from_secs_f64(seconds)
+            .ok()
+            .filter(|timeout| !timeout.is_zero() && *timeout <= self.max_timeout)
+            .ok_or_else(|| {
+                let most = self.max_timeout.as_secs_f64();
+                format!("expected more than 0 and at most {most} seconds (`limits.max-timeout`), got {seconds}")
+            })
     }
 }
 
@@ -251,6 +303,7 @@ impl Config {
             ("limits.frame-pixels", limits.frame_pixels == 0),
             ("limits.operations", limits.operations == 0),
             ("limits.text", limits.text == 0),
+            ("webhook.timeout", self.webhook.timeout.is_zero()),
         ];
         if let Some((name, _)) = positive.into_iter().find(|(_, is_zero)| *is_zero) {
             return Err(ConfigError(format!("`{name}` must be more than 0, got 0")));
@@ -274,6 +327,12 @@ impl Config {
 /// Why the configuration can't be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError(String);
+
+impl ConfigError {
+    pub(crate) const fn new(sentence: String) -> Self {
+        Self(sentence)
+    }
+}
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -370,6 +429,7 @@ mod tests {
             allow = ["s3://shop/"]
             http-private = true
             ghostscript = true
+            native = false
             sandbox = false
             require-sandbox = true
 
@@ -378,6 +438,7 @@ mod tests {
             cmyk = false
             cmyk-profile = "/srv/swop.icc"
             upright = false
+            fidelity = "fast"
 
             [limits]
             actions = 1
@@ -409,6 +470,11 @@ mod tests {
             [shutdown]
             grace = "250ms"
 
+            [webhook]
+            secrets = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]
+            private = true
+            timeout = "9s"
+
             [stores."s3://shop"]
             endpoint = "http://127.0.0.1:8333"
             allow_http = true
@@ -428,6 +494,7 @@ mod tests {
             allow: vec!["s3://shop/".to_owned()],
             http_private: true,
             ghostscript: true,
+            native: false,
             sandbox: false,
             require_sandbox: true,
             defaults: Defaults {
@@ -435,6 +502,7 @@ mod tests {
                 cmyk: false,
                 cmyk_profile: Some(PathBuf::from("/srv/swop.icc")),
                 upright: false,
+                fidelity: Fidelity::Fast,
             },
             limits: Limits {
                 actions: 1,
@@ -465,6 +533,11 @@ mod tests {
             },
             shutdown: Shutdown {
                 grace: Duration::from_millis(250),
+            },
+            webhook: Webhook {
+                secrets: vec!["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse().unwrap()],
+                private: true,
+                timeout: Duration::from_secs(9),
             },
             stores: BTreeMap::from([(
                 "s3://shop".to_owned(),
@@ -501,6 +574,10 @@ mod tests {
                 &["integer `7`", "a time such as", "line 2"],
             ),
             ("cache-size = \"big\"", &["line 1"]),
+            (
+                "[webhook]\nsecrets = [\"whsec_x\"]",
+                &["24 to 64 random bytes as base64", "line 2"],
+            ),
             ("threads = \"many\"", &["line 1"]),
             ("listen = \"here\"", &["line 1"]),
             (

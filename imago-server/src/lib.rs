@@ -18,8 +18,11 @@ pub mod config;
 mod http;
 pub mod job;
 pub mod logging;
+pub mod metrics;
 mod serve;
 pub mod store;
+mod uploads;
+pub mod webhook;
 
 pub use app::App;
 #[cfg(fuzzing)]

@@ -130,6 +130,8 @@ pub(crate) async fn converter(config: &Config, stores: Stores) -> imago_core::Re
         .animations(defaults.animations)
         .cmyk_to_rgb(defaults.cmyk)
         .upright(defaults.upright)
+        .native(config.native)
+        .fidelity(defaults.fidelity.into())
         .ghostscript(config.ghostscript)
         .sandbox(sandbox(config));
     if let Some(file) = &defaults.cmyk_profile {

@@ -2,7 +2,7 @@
 //!
 //! PostScript is a programming language, and Ghostscript has had holes; so it is off unless the operator wants it. It runs
 //! with `-dSAFER`, in an empty folder, without an environment, with bounds on its time and memory, and with arguments that
-//! hold no word of a user's but numbers. The pages come back through a pipe.
+//! hold no word of a user's but numbers; confined as conversions are, where these are. The pages come back through a pipe.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -16,6 +16,7 @@ use super::magick::formats;
 use super::{Input, Stop};
 use crate::error::{Error, ErrorKind, Result};
 use crate::operation::Step;
+use crate::sandbox;
 
 /// ImageMagick's names of the formats that Ghostscript reads.
 const FORMATS: &[&str] = &[
@@ -36,6 +37,14 @@ const BOUNDED: &str = r#"ulimit -t 600 && ulimit -v 4194304 && ulimit -c 0 && ex
 
 /// How often a page that is being drawn asks whether it is to stop.
 const PAUSE: Duration = Duration::from_millis(5);
+
+/// The program, and how it is run.
+#[derive(Debug)]
+pub(crate) struct Ghostscript {
+    pub(crate) program: PathBuf,
+    /// Whether it is confined as conversions are.
+    pub(crate) confined: bool,
+}
 
 /// Pages, as one stream of PNM images.
 #[derive(Debug)]
@@ -72,7 +81,7 @@ pub(crate) fn find() -> Result<PathBuf> {
 pub(crate) fn draw_all(
     inputs: &mut [Input],
     steps: &[Step],
-    program: &Path,
+    program: &Ghostscript,
     stop: &Stop,
 ) -> Result<()> {
     let Some((source, others)) = inputs.split_first_mut() else {
@@ -92,7 +101,12 @@ pub(crate) fn draw_all(
 }
 
 /// Draws an input if it is a document. `before` are the steps that precede it.
-fn draw_input(input: &mut Input, before: &[Step], program: &Path, stop: &Stop) -> Result<()> {
+fn draw_input(
+    input: &mut Input,
+    before: &[Step],
+    program: &Ghostscript,
+    stop: &Stop,
+) -> Result<()> {
     let Input::Object {
         bytes,
         name,
@@ -122,7 +136,7 @@ fn draw_input(input: &mut Input, before: &[Step], program: &Path, stop: &Stop) -
 /// Draws pages on white. `density` is a geometry such as `300` or `300x150`, `selector` what stands between the brackets
 /// of `file[0]`.
 fn draw(
-    program: &Path,
+    program: &Ghostscript,
     document: &[u8],
     density: &str,
     selector: Option<&str>,
@@ -135,8 +149,13 @@ fn draw(
     let file = folder.path().join("document");
     std::fs::write(&file, document).map_err(|error| failed("its folder is full", error))?;
 
-    let mut command = Command::new("/bin/sh");
-    command.args(["-c", BOUNDED, "sh"]).arg(program);
+    let mut command = if program.confined {
+        sandbox::command(&program.program)?
+    } else {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", BOUNDED, "sh"]).arg(&program.program);
+        command
+    };
     command.args([
         "-q",
         "-dSAFER",

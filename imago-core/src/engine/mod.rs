@@ -138,6 +138,18 @@ impl Engine {
     }
 }
 
+/// How near a result has to be to what the operations mean.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Fidelity {
+    /// ImageMagick's own result.
+    #[default]
+    Exact,
+    /// About that: a JPEG image that is made much smaller is decoded at a half, a quarter or an eighth of its size, which
+    /// is faster and loses a little sharpness.
+    Fast,
+}
+
 /// One conversion, with everything it may look at.
 #[derive(Debug)]
 #[expect(
@@ -159,6 +171,7 @@ pub(crate) struct Conversion<'a> {
     pub(crate) upright: bool,
     /// Whether the native engine does what it can.
     pub(crate) native: bool,
+    pub(crate) fidelity: Fidelity,
     pub(crate) stop: &'a Stop,
 }
 
@@ -225,6 +238,16 @@ pub(crate) struct Converted {
     pub(crate) output: String,
     /// What did it.
     pub(crate) engine: Engine,
+}
+
+/// What would run steps on an object of whose name this is the end.
+pub(crate) fn outlook(extension: Option<&str>, steps: &[Step], format: &Format) -> Engine {
+    native::outlook(extension, steps, format)
+}
+
+/// How many of some steps the native engine does, if the source is for it.
+pub(crate) fn native_steps(steps: &[Step]) -> usize {
+    native::count(steps)
 }
 
 /// An encoded file.

@@ -132,6 +132,12 @@ impl Pipeline {
         self.steps.iter().map(Step::to_string)
     }
 
+    /// How many of the steps, from the first on, the native engine does for a source that it reads; ImageMagick does the
+    /// rest.
+    pub fn native_steps(&self) -> usize {
+        crate::engine::native_steps(&self.steps)
+    }
+
     pub(crate) fn steps(&self) -> &[Step] {
         &self.steps
     }

@@ -2,8 +2,12 @@
 
 use std::fs::File;
 use std::io::Write as _;
+use std::time::Duration;
 
+use crate::engine::magick::options;
+use crate::engine::{self, Conversion, Input, Stop};
 use crate::error::{Error, ErrorKind, Result};
+use crate::operation::Step;
 
 const PREFIX: &[u8] = b"IMAGO-FAULT:";
 
@@ -81,8 +85,51 @@ pub(super) fn misbehave(bytes: &[u8], socket: &mut File) -> Result<()> {
         )),
         "environment" => told(format!("{:?}", std::env::vars_os().collect::<Vec<_>>())),
         "call" => told(call(argument)),
+        "magick" => told(format!("{:?}", magick(argument))),
         other => told(format!("there is no fault `{other}`")),
     }
+}
+
+/// Runs words as ImageMagick's, whatever the parser would say of them, on a small picture, and gives the file that came of
+/// it as text. What a step reads is read by ImageMagick, by its name.
+fn magick(words: &str) -> Result<String> {
+    const PICTURE: &[u8] = b"P6 4 4 255\n000000000000000000000000000000000000000000000000";
+    let words = shell_words::split(words).unwrap_or_default();
+    let mut words = words.into_iter();
+    let mut steps = Vec::new();
+    while let Some(word) = words.next() {
+        let row = options::all().find(|row| row.option == word);
+        let row = row.ok_or_else(|| Error::new(ErrorKind::InvalidOperation, word))?;
+        let arguments: Vec<_> = words.by_ref().take(row.arity).collect();
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        steps.push(Step::new(row.option, &arguments));
+    }
+    let mut inputs = vec![Input::Object {
+        bytes: PICTURE.into(),
+        name: String::new(),
+        extension: None,
+        selector: None,
+    }];
+    let reads = steps.iter().filter_map(Step::input);
+    inputs.extend(reads.map(|input| Input::Generated(input.to_owned())));
+    let stop = Stop::after(Duration::from_secs(30));
+    let converted = engine::convert(&Conversion {
+        inputs: &inputs,
+        steps: &steps,
+        format: &"ppm".parse()?,
+        separate: false,
+        animations: false,
+        cmyk: None,
+        upright: false,
+        native: false,
+        fidelity: crate::engine::Fidelity::Exact,
+        stop: &stop,
+    })?;
+    let files = converted.files.iter();
+    let files: Vec<_> = files
+        .map(|file| file.bytes.escape_ascii().to_string())
+        .collect();
+    Ok(format!("{} {}", files.join(" "), converted.output))
 }
 
 #[expect(unsafe_code, reason = "it is to crash")]

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::ghostscript::Pages;
 use crate::engine::magick::options;
-use crate::engine::{Conversion, Converted, Engine, File, Identity, Input, Limits};
+use crate::engine::{Conversion, Converted, Engine, Fidelity, File, Identity, Input, Limits};
 use crate::error::{Error, ErrorKind, Result};
 use crate::operation::Step;
 
@@ -68,6 +68,7 @@ pub(super) struct Work {
     cmyk: bool,
     upright: bool,
     native: bool,
+    fidelity: Fidelity,
     pub(super) timeout: Duration,
     /// The memory that it may take, if that is known.
     pub(super) memory: Option<u64>,
@@ -134,6 +135,7 @@ impl Work {
             cmyk,
             upright,
             native,
+            fidelity,
             stop,
         } = conversion;
         let step = |step: &Step| (step.option.to_owned(), step.arguments.clone());
@@ -146,6 +148,7 @@ impl Work {
             cmyk: cmyk.is_some(),
             upright: *upright,
             native: *native,
+            fidelity: *fidelity,
             timeout: stop.left(),
             memory,
         };
@@ -174,6 +177,7 @@ impl Work {
             cmyk: cmyk.filter(|_| self.cmyk),
             upright: self.upright,
             native: self.native,
+            fidelity: self.fidelity,
             stop,
         })
     }

@@ -29,6 +29,7 @@ pub mod fuzzing;
 #[expect(unsafe_code, reason = "memory is shared with another process")]
 mod mailbox;
 mod message;
+mod program;
 mod scratch;
 mod worker;
 
@@ -40,6 +41,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 pub(crate) use death::human_bytes;
+pub(crate) use program::command;
 pub(crate) use scratch::Scratch;
 
 use crate::engine::price::Header;
@@ -57,8 +59,11 @@ const MARKER: &str = "--imago-sandbox-child";
 /// A program whose converter uses [`Sandbox::processes`] calls it first in its `main`, before it starts a thread, opens a
 /// file or reads its arguments.
 pub fn enter_if_child() {
-    if is_child() {
-        std::process::exit(child::live());
+    let mut words = std::env::args_os().skip(1);
+    match words.next() {
+        Some(word) if word == MARKER => std::process::exit(child::live()),
+        Some(word) if word == program::MARKER => std::process::exit(program::run(words)),
+        _ => {}
     }
 }
 
@@ -66,6 +71,13 @@ fn is_child() -> bool {
     std::env::args_os()
         .nth(1)
         .is_some_and(|word| word == MARKER)
+}
+
+/// A command that runs a program as Ghostscript is run.
+#[cfg(feature = "fault-injection")]
+#[doc(hidden)]
+pub fn confined(program: &std::path::Path) -> Result<std::process::Command> {
+    command(program)
 }
 
 /// Where conversions run.
@@ -140,6 +152,19 @@ impl Sandbox {
     #[must_use]
     pub fn conversions(mut self, conversions: u32) -> Self {
         self.conversions = conversions.max(1);
+        self
+    }
+
+    /// Leaves single fences open, to try the others by themselves.
+    #[cfg(feature = "fault-injection")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn leave_open(mut self, policy: bool, files: bool, calls: bool) -> Self {
+        self.open = Open {
+            policy,
+            files,
+            calls,
+        };
         self
     }
 
@@ -248,6 +273,11 @@ impl Workers {
             }),
             seats: (0..threads).map(|_| Mutex::default()).collect(),
         })
+    }
+
+    /// Whether work is done in confined processes.
+    pub(crate) fn are_processes(&self) -> bool {
+        self.settings.is_some()
     }
 
     /// Finds out, on a thread of the pool, which fences there are.

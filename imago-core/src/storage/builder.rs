@@ -10,6 +10,7 @@ use object_store::local::LocalFileSystem;
 
 use super::allow::AllowList;
 use super::cloud::Clouds;
+use super::egress::Egress;
 use super::environment::Variables;
 use super::files::Files;
 use super::http::Http;
@@ -169,6 +170,11 @@ impl StoresBuilder {
     /// Reads the AWS profile and the key files that are configured; asks no server.
     pub fn build(self) -> Result<Stores> {
         let allow = AllowList::new(&self.allow)?;
+        let egress = if self.http_private {
+            Egress::anywhere()
+        } else {
+            Egress::public_only()
+        };
         let stores = Stores(Arc::new(Inner {
             multipart_above: self.multipart_above.unwrap_or(16 << 20),
             allow: allow.clone(),
@@ -176,7 +182,7 @@ impl StoresBuilder {
             files: Files::new(&self.file_roots, self.any_file)?,
             file_store: Arc::new(LocalFileSystem::new()),
             clouds: Clouds::new(&self.variables, &self.buckets)?,
-            http: Http::new(self.retry.clone(), self.http_private, allow)?,
+            http: Http::new(self.retry.clone(), egress, allow)?,
             buckets: Mutex::new(HashMap::new()),
             memories: Mutex::new(HashMap::new()),
             retry: self.retry,

@@ -7,18 +7,34 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
+use super::fault;
 use crate::{Error, ErrorKind, Result};
 
-/// Resolves host names for the HTTP client and leaves out what is not public, so that the address that was checked is
-/// the one that is connected to.
-#[derive(Debug)]
-pub(super) struct Resolver {
-    pub(super) private: bool,
+/// Where HTTP requests may go: to public addresses only, unless private ones are allowed too.
+///
+/// It is the resolver of a [`reqwest`] client, so that the address that was checked is the one that is connected to. No
+/// resolver sees a literal address: [`check`](Self::check) each URL before it is asked, those of redirects too.
+///
+/// ```
+/// use imago_core::storage::Egress;
+///
+/// let egress = Egress::public_only();
+/// assert!(egress.check(&"http://[::ffff:10.0.0.1]/".parse()?).is_err());
+/// let client = reqwest::Client::builder()
+///     .redirect(reqwest::redirect::Policy::none())
+///     .no_proxy()
+///     .dns_resolver(egress)
+///     .build()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Egress {
+    private: bool,
 }
 
 /// All of a host's addresses are refused.
 #[derive(Debug)]
-pub(super) struct Refused;
+struct Refused;
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -28,7 +44,33 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-impl Resolve for Resolver {
+impl Egress {
+    /// Lets requests go to public addresses only.
+    pub const fn public_only() -> Self {
+        Self { private: false }
+    }
+
+    /// Lets requests go anywhere: to private, loopback and link-local addresses too.
+    pub const fn anywhere() -> Self {
+        Self { private: true }
+    }
+
+    /// Checks what is known of a URL before any request: a literal address.
+    pub fn check(self, url: &Url) -> Result<()> {
+        if self.private {
+            Ok(())
+        } else {
+            check_literal(url)
+        }
+    }
+
+    /// The error for a request that failed because its host has no address that it may go to.
+    pub fn refusal(self, url: &Url, error: &reqwest::Error) -> Option<Error> {
+        fault::find::<Refused>(error).map(|_| refused(url))
+    }
+}
+
+impl Resolve for Egress {
     fn resolve(&self, name: Name) -> Resolving {
         let private = self.private;
         Box::pin(async move {
@@ -49,7 +91,7 @@ impl Resolve for Resolver {
 }
 
 /// Checks a literal address, which no resolver sees.
-pub(super) fn check_literal(url: &Url) -> Result<()> {
+fn check_literal(url: &Url) -> Result<()> {
     let address = match url.host() {
         Some(Host::Ipv4(address)) => IpAddr::V4(address),
         Some(Host::Ipv6(address)) => IpAddr::V6(address),
@@ -61,7 +103,7 @@ pub(super) fn check_literal(url: &Url) -> Result<()> {
     Err(refused(url))
 }
 
-pub(super) fn refused(url: &Url) -> Error {
+fn refused(url: &Url) -> Error {
     Error::new(
         ErrorKind::StoreNotAllowed,
         format!(
@@ -73,7 +115,7 @@ pub(super) fn refused(url: &Url) -> Error {
 
 /// Whether an address belongs to the public internet: not private, loopback, link-local, shared, multicast, reserved or
 /// unspecified, nor an IPv6 address that carries such an IPv4 one.
-pub(super) fn is_public(address: IpAddr) -> bool {
+fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
         IpAddr::V6(address) => is_public_v6(address),

@@ -3,7 +3,6 @@
 //! `object_store` has an HTTP store, but it drops the query, needs a length in advance and follows any redirect.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,9 +14,9 @@ use url::Url;
 
 use super::allow::AllowList;
 use super::client::{Silent, is_transient, upload_allowance};
-use super::egress::{self, Refused, Resolver};
+use super::egress::Egress;
 use super::location::public;
-use super::{Get, ObjectHeaders, Retry, Stored, fault};
+use super::{Get, ObjectHeaders, Retry, Stored};
 use crate::{Error, ErrorKind, Result};
 
 /// As many redirects are followed.
@@ -31,7 +30,7 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(5);
 pub(super) struct Http {
     client: reqwest::Client,
     retry: Retry,
-    private: bool,
+    egress: Egress,
     allow: AllowList,
 }
 
@@ -58,7 +57,7 @@ impl From<Error> for Failure {
 }
 
 impl Http {
-    pub(super) fn new(retry: Retry, private: bool, allow: AllowList) -> Result<Self> {
+    pub(super) fn new(retry: Retry, egress: Egress, allow: AllowList) -> Result<Self> {
         let client = reqwest::Client::builder()
             .user_agent(concat!("imago/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
@@ -66,7 +65,7 @@ impl Http {
             .no_proxy()
             .referer(false)
             .connect_timeout(retry.connect_timeout)
-            .dns_resolver(Arc::new(Resolver { private }))
+            .dns_resolver(egress)
             .build()
             .map_err(|e| {
                 Error::new(ErrorKind::Internal, "the HTTP client cannot be set up").with_source(e)
@@ -74,18 +73,14 @@ impl Http {
         Ok(Self {
             client,
             retry,
-            private,
+            egress,
             allow,
         })
     }
 
     /// What is known before any request: a literal address that may not be asked.
     pub(super) fn check(&self, url: &Url) -> Result<()> {
-        if self.private {
-            Ok(())
-        } else {
-            egress::check_literal(url)
-        }
+        self.egress.check(url)
     }
 
     pub(super) async fn get(
@@ -248,7 +243,10 @@ impl Http {
         let patience = self.retry.read_timeout + upload;
         match timeout(patience, builder.send()).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(e)) => Err(unreached(url, e)),
+            Ok(Err(e)) => Err(self
+                .egress
+                .refusal(url, &e)
+                .unwrap_or_else(|| unreached(url, e))),
             Err(_) => Err(silent(url, patience)),
         }
     }
@@ -325,9 +323,6 @@ fn jitter(pause: Duration) -> Duration {
 }
 
 fn unreached(url: &Url, error: reqwest::Error) -> Error {
-    if fault::find::<Refused>(&error).is_some() {
-        return egress::refused(url);
-    }
     // Its text would show the whole URL, signed query included.
     let error = error.without_url();
     let (kind, what) = if error.is_builder() {
@@ -378,7 +373,12 @@ mod tests {
 
     #[test]
     fn redirects_never_leave_https_or_carry_credentials_along() {
-        let http = Http::new(Retry::default(), false, AllowList::default()).unwrap();
+        let http = Http::new(
+            Retry::default(),
+            Egress::public_only(),
+            AllowList::default(),
+        )
+        .unwrap();
         for (from, to, expected) in [
             (
                 "https://a.example/x",

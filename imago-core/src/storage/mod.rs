@@ -42,6 +42,7 @@ use object_store::memory::InMemory;
 
 pub use builder::{Retry, StoresBuilder};
 pub use cache::{Cache, CacheStatus, Source};
+pub use egress::Egress;
 pub use headers::ObjectHeaders;
 pub use location::{Location, Scheme};
 

@@ -112,6 +112,21 @@ const FEW: &[&str] = &[
     "-gravity center -extent 60x50",
 ];
 
+/// For sources with alpha, palettes and the like.
+const PNG: &[&str] = &[
+    "-resize 50%",
+    "-resize 130x99!",
+    "-resize 170%",
+    "-thumbnail 64x64",
+    "-resize 70x70^ -gravity center -crop 70x70+0+0 +repage -strip",
+    "-resize 100x100 -background #224466 -flatten",
+    "-rotate 90 -resize 40%",
+    "-filter Lanczos -resize 60% -quality 80",
+];
+
+/// For results that are not encoded natively.
+const OTHER: &[&str] = &["-resize 120x120 -strip", "-auto-orient -thumbnail 90x90"];
+
 /// Every case.
 pub(crate) fn all() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -158,6 +173,37 @@ pub(crate) fn all() -> Vec<Case> {
             (!misses).then_some("native")
         };
         cases.extend(FEW.iter().map(|chain| case(&source, chain, engine(chain))));
+    }
+    for source in [
+        "photo.png",
+        "alpha.png",
+        "shape.png",
+        "opaque.png",
+        "gray.png",
+        "gray-alpha.png",
+        "palette.png",
+        "dense.png",
+    ] {
+        for format in ["jpg", "png", "webp"] {
+            cases.extend(PNG.iter().map(|chain| Case {
+                format,
+                ..case(source, chain, None)
+            }));
+        }
+    }
+    for source in ["deep.png", "passes.png"] {
+        cases.extend(PNG.iter().map(|chain| Case {
+            format: "png",
+            ..case(source, chain, Some("magick"))
+        }));
+    }
+    for format in ["png", "webp", "gif", "tiff", "avif"] {
+        for source in ["photo.jpg", "gray.jpg", "profiled.jpg"] {
+            cases.extend(OTHER.iter().map(|chain| Case {
+                format,
+                ..case(source, chain, None)
+            }));
+        }
     }
     cases
 }

@@ -51,16 +51,52 @@ const SOURCES: &[(&str, &str)] = &[
         "dense.jpg",
         "chelsea.png -density 72x72 -units PixelsPerInch -set comment 'a cat, as it happens' -quality 90",
     ),
+    (
+        "photo.png",
+        "chelsea.png -define png:exclude-chunks=date,time",
+    ),
+    (
+        "alpha.png",
+        "chelsea.png ( -size 451x300 gradient:white-black ) -alpha off -compose CopyAlpha -composite",
+    ),
+    (
+        "shape.png",
+        "-size 160x120 xc:none -fill gold -stroke navy -strokewidth 3 -draw 'circle 60,60 60,20' -draw 'roundrectangle 16,16 96,70 4,4'",
+    ),
+    ("opaque.png", "PNG32:chelsea.png"),
+    ("gray.png", "chelsea.png -colorspace Gray"),
+    (
+        "gray-alpha.png",
+        "chelsea.png ( -size 451x300 radial-gradient:white-black ) -alpha off -compose CopyAlpha -composite -colorspace Gray",
+    ),
+    ("palette.png", "chelsea.png +dither -colors 40 PNG8:"),
+    (
+        "dense.png",
+        "chelsea.png -density 118x118 -units PixelsPerCentimeter -set comment 'a cat' -set Title 'Chelsea' -profile srgb.icc",
+    ),
+    (
+        "deep.png",
+        "-size 64x48 gradient:#012345678901-#fedcba987654 -depth 16",
+    ),
+    ("passes.png", "chelsea.png -interlace PNG"),
 ];
 
 /// Writes all sources into a folder.
 pub(crate) fn make(folder: &Path) {
     let photo = crate::root().join("demo/chelsea.png");
     std::fs::copy(photo, folder.join("chelsea.png")).expect("the photograph can be copied");
+    let profile = include_bytes!("../../profiles/srgb.icc").as_slice();
+    std::fs::write(folder.join("srgb.icc"), profile).expect("a profile can be written");
     for (name, chain) in SOURCES {
+        // The format of the result is the last word or the first.
+        let (chain, prefix) = match (chain.strip_suffix(" PNG8:"), chain.strip_prefix("PNG32:")) {
+            (Some(chain), _) => (chain, "PNG8:"),
+            (_, Some(chain)) => (chain, "PNG32:"),
+            _ => (*chain, ""),
+        };
         let mut words =
             shell_words::split(&chain.replace('#', "\\#")).expect("the chains are right");
-        words.push((*name).to_owned());
+        words.push(format!("{prefix}{name}"));
         magick(folder, &words);
     }
     let read = |name: &str| std::fs::read(folder.join(name)).expect("it was just written");
@@ -68,16 +104,12 @@ pub(crate) fn make(folder: &Path) {
         std::fs::write(folder.join(name), bytes).expect("a source can be written");
     };
     let photo = read("photo.jpg");
-    let profile = [
-        b"ICC_PROFILE\0\x01\x01".as_slice(),
-        include_bytes!("../../profiles/srgb.icc"),
-    ]
-    .concat();
+    let segment = [b"ICC_PROFILE\0\x01\x01".as_slice(), profile].concat();
     for orientation in 1..=8 {
         let jpeg = with_segment(&photo, 0xe1, &exif(orientation));
         write(&format!("turned-{orientation}.jpg"), &jpeg);
     }
-    let profiled = with_segment(&photo, 0xe2, &profile);
+    let profiled = with_segment(&photo, 0xe2, &segment);
     let profiled = with_segment(&profiled, 0xe1, &exif(6));
     let profiled = with_segment(&profiled, 0xfe, b"between the segments");
     write("profiled.jpg", &profiled);

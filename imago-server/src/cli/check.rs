@@ -13,12 +13,15 @@ pub struct Check {
     operations: Vec<String>,
 }
 
-/// Writes the steps that would run, a line each, or every error. Says whether they can run.
+/// Writes the steps that would run, a line each, with the engine that would run it on a source such as a JPEG image, or
+/// every error. Says whether they can run.
 pub fn check(arguments: &Check, out: &mut impl Write, errors: &mut impl Write) -> io::Result<bool> {
     match Pipeline::from_operations(&arguments.operations) {
         Ok(pipeline) => {
-            for step in pipeline.operations() {
-                writeln!(out, "{step}")?;
+            let native = pipeline.native_steps();
+            for (index, step) in pipeline.operations().enumerate() {
+                let engine = if index < native { "native" } else { "magick" };
+                writeln!(out, "{engine}\t{step}")?;
             }
             Ok(true)
         }
@@ -54,9 +57,12 @@ mod tests {
 
     #[test]
     fn steps_or_errors() {
-        let (can_run, out, errors) = run(&["resize 200x200 strip", "quality 80"]);
+        let (can_run, out, errors) = run(&["resize 200x200 negate", "quality 80"]);
         assert!(can_run);
-        assert_eq!(out, "-resize 200x200\n-strip\n-quality 80\n");
+        assert_eq!(
+            out,
+            "native\t-resize 200x200\nmagick\t-negate\nmagick\t-quality 80\n"
+        );
         assert_eq!(errors, "");
         let (can_run, out, errors) = run(&["strip", "resze 1x1", "crop"]);
         assert!(!can_run);

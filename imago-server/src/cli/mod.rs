@@ -13,6 +13,7 @@ use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError};
+use crate::job::Fidelity;
 
 pub use check::{Check, check};
 pub use convert::{Convert, convert};
@@ -82,6 +83,9 @@ pub struct Settings {
     /// Read PDF, PostScript and EPS, which runs Ghostscript [default: false]
     #[arg(long, env = "IMAGO_GHOSTSCRIPT", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     ghostscript: Option<bool>,
+    /// Let the native engine do what it can, with ImageMagick's result and much faster [default: true]
+    #[arg(long, env = "IMAGO_NATIVE", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    native: Option<bool>,
     /// Run conversions in confined processes, so that a crash costs one action only [default: true]
     #[arg(long, env = "IMAGO_SANDBOX", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     sandbox: Option<bool>,
@@ -100,6 +104,9 @@ pub struct Settings {
     /// Put images upright for results that can't say which way up they are [default: true]
     #[arg(long, env = "IMAGO_DEFAULTS_UPRIGHT", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     defaults_upright: Option<bool>,
+    /// How near to ImageMagick's results must be whose actions do not say: exact, or fast [default: exact]
+    #[arg(long, env = "IMAGO_DEFAULTS_FIDELITY", value_name = "FIDELITY")]
+    defaults_fidelity: Option<Fidelity>,
     /// How many actions a job may have [default: 1000]
     #[arg(long, env = "IMAGO_LIMITS_ACTIONS", value_name = "N")]
     limits_actions: Option<usize>,
@@ -172,6 +179,12 @@ pub struct Settings {
     /// How long running actions may take to end at shutdown [default: 30s]
     #[arg(long, env = "IMAGO_SHUTDOWN_GRACE", value_name = "TIME", value_parser = humantime::parse_duration)]
     shutdown_grace: Option<Duration>,
+    /// Let webhooks go to private, loopback and link-local addresses [default: false]
+    #[arg(long, env = "IMAGO_WEBHOOK_PRIVATE", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    webhook_private: Option<bool>,
+    /// How long a receiver of webhooks may take to answer [default: 20s]
+    #[arg(long, env = "IMAGO_WEBHOOK_TIMEOUT", value_name = "TIME", value_parser = humantime::parse_duration)]
+    webhook_timeout: Option<Duration>,
 }
 
 impl Settings {
@@ -196,11 +209,13 @@ impl Settings {
         set(&mut config.cache_size, self.cache_size);
         set(&mut config.http_private, self.http_private);
         set(&mut config.ghostscript, self.ghostscript);
+        set(&mut config.native, self.native);
         set(&mut config.sandbox, self.sandbox);
         set(&mut config.require_sandbox, self.require_sandbox);
         set(&mut config.defaults.animations, self.defaults_animations);
         set(&mut config.defaults.cmyk, self.defaults_cmyk);
         set(&mut config.defaults.upright, self.defaults_upright);
+        set(&mut config.defaults.fidelity, self.defaults_fidelity);
         config.defaults.cmyk_profile = self.defaults_cmyk_profile.or(config.defaults.cmyk_profile);
         set(&mut config.limits.actions, self.limits_actions);
         set(&mut config.limits.body, self.limits_body);
@@ -229,6 +244,16 @@ impl Settings {
         set(&mut config.jobs.keep, self.jobs_keep);
         set(&mut config.jobs.attempts, self.jobs_attempts);
         set(&mut config.shutdown.grace, self.shutdown_grace);
+        set(&mut config.webhook.private, self.webhook_private);
+        set(&mut config.webhook.timeout, self.webhook_timeout);
+        // No flag: every user of the machine can read a command line.
+        if let Some(secrets) = environment("IMAGO_WEBHOOK_SECRETS") {
+            config.webhook.secrets = secrets
+                .split_whitespace()
+                .map(str::parse)
+                .collect::<Result<_, _>>()
+                .map_err(|error| ConfigError::new(format!("`IMAGO_WEBHOOK_SECRETS`: {error}")))?;
+        }
         config.threads = self.threads.or(config.threads);
         if !self.file_root.is_empty() {
             config.file_root = self.file_root;
@@ -253,6 +278,8 @@ mod tests {
 
     use super::*;
 
+    const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
     fn settings(words: &[&str]) -> Settings {
         let words = std::iter::once("imago-server").chain(words.iter().copied());
         Cli::try_parse_from(words).unwrap().settings
@@ -273,6 +300,7 @@ mod tests {
         let some = |name: &str| match name {
             "IMAGO_FILE_ROOT" => Some("/one:/two:".to_owned()),
             "IMAGO_ALLOW" => Some("s3://one/ s3://two/".to_owned()),
+            "IMAGO_WEBHOOK_SECRETS" => Some(format!("{SECRET} {SECRET}")),
             _ => None,
         };
 
@@ -290,6 +318,14 @@ mod tests {
             [PathBuf::from("/one"), PathBuf::from("/two")]
         );
         assert_eq!(config.allow, ["s3://one/", "s3://two/"]);
+        assert_eq!(config.webhook.secrets.len(), 2);
+        let bad = |name: &str| (name == "IMAGO_WEBHOOK_SECRETS").then(|| "hush".to_owned());
+        let error = settings(&[]).into_config(bad).unwrap_err().to_string();
+        assert!(
+            error.starts_with("`IMAGO_WEBHOOK_SECRETS`: a webhook secret is"),
+            "{error}"
+        );
+        assert!(!error.contains("hush"), "{error}");
 
         let flags = [
             "--config",
@@ -321,11 +357,12 @@ mod tests {
     fn every_flag_sets_its_member() {
         let words = "--listen [::1]:9 --data /d --cache-size 1KiB --http-private --ghostscript --require-sandbox \
                      --defaults-animations=false --defaults-cmyk=false --defaults-cmyk-profile /p.icc \
-                     --defaults-upright=false --limits-actions 1 --limits-body 2KB \
+                     --native=false --defaults-upright=false --defaults-fidelity fast --limits-actions 1 --limits-body 2KB \
                      --limits-image 3KB --limits-queue 3 --limits-connections 4 --limits-timeout 5s --limits-max-timeout 6s \
                      --limits-header-timeout 7s --limits-body-timeout 8s --limits-memory 3GiB --limits-source 4MiB --limits-output 5MiB \
                      --limits-scratch 6MiB --limits-width 8 --limits-height 9 --limits-pixels 10 --limits-frames 11 \
-                     --limits-frame-pixels 12 --limits-operations 13 --limits-nesting 14 --limits-text 15 --jobs-keep 9s --jobs-attempts 11 --shutdown-grace 10s";
+                     --limits-frame-pixels 12 --limits-operations 13 --limits-nesting 14 --limits-text 15 --jobs-keep 9s --jobs-attempts 11 \
+                     --shutdown-grace 10s --webhook-private --webhook-timeout 11s";
         let words: Vec<_> = words.split_whitespace().collect();
         let config = settings(&words).into_config(|_| None).unwrap();
         let seconds = Duration::from_secs;
@@ -335,12 +372,14 @@ mod tests {
             cache_size: ByteSize(1024),
             http_private: true,
             ghostscript: true,
+            native: false,
             require_sandbox: true,
             defaults: crate::config::Defaults {
                 animations: false,
                 cmyk: false,
                 cmyk_profile: Some(PathBuf::from("/p.icc")),
                 upright: false,
+                fidelity: Fidelity::Fast,
             },
             ..Config::default()
         };
@@ -370,6 +409,8 @@ mod tests {
         expected.jobs.keep = seconds(9);
         expected.jobs.attempts = 11;
         expected.shutdown.grace = seconds(10);
+        expected.webhook.private = true;
+        expected.webhook.timeout = seconds(11);
         assert_eq!(config, expected);
         let off = settings(&["--http-private=false"])
             .into_config(|_| None)
@@ -440,8 +481,12 @@ mod tests {
             ("--limits-operations", config.limits.operations.to_string()),
             ("--limits-nesting", config.limits.nesting.to_string()),
             ("--limits-text", config.limits.text.to_string()),
+            ("--webhook-private", config.webhook.private.to_string()),
+            ("--webhook-timeout", time(config.webhook.timeout)),
             ("--http-private", config.http_private.to_string()),
             ("--ghostscript", config.ghostscript.to_string()),
+            ("--native", config.native.to_string()),
+            ("--defaults-fidelity", "exact".to_owned()),
             ("--sandbox", config.sandbox.to_string()),
             ("--require-sandbox", config.require_sandbox.to_string()),
             (

@@ -2,13 +2,15 @@
 
 use hyper::StatusCode;
 use imago_core::FormatInfo;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Answer, json};
 use crate::app::App;
 
 /// A format, as the API shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Format")]
 pub(crate) struct FormatDocument {
     name: String,
     description: String,
@@ -19,8 +21,9 @@ pub(crate) struct FormatDocument {
     multi_frame: bool,
 }
 
-#[derive(Debug, Serialize)]
-struct FormatsDocument {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "FormatList")]
+pub(super) struct FormatsDocument {
     formats: Vec<FormatDocument>,
 }
 

@@ -1,14 +1,16 @@
 //! `/healthz` and `/readyz`: whether the process serves, and whether it takes work.
 
 use hyper::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::problem::Problem;
 use super::{Answer, json};
 use crate::app::App;
 
-#[derive(Serialize)]
-struct Healthy {
+/// That all is well.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Healthy {
     status: &'static str,
 }
 

@@ -1,27 +1,22 @@
 //! `POST /api/v1/identify`: what the image in the body is.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use hyper::StatusCode;
 use hyper::body::Incoming;
-use hyper::header::RETRY_AFTER;
 use hyper::http::request::Parts;
 use imago_core::Identity;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::problem::{Problem, status_of};
 use super::{Answer, body, json};
 use crate::app::App;
 
-/// Seconds after which a busy server is worth another try.
-const RETRY_AFTER_SECONDS: u64 = 5;
-
-/// How long a request waits for others to end before it is told to come back.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-#[derive(Serialize)]
-struct Document<'a> {
+/// What `POST /api/v1/identify` answers.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Identity")]
+pub(super) struct Document<'a> {
     format: &'a str,
     width: usize,
     height: usize,
@@ -35,7 +30,7 @@ struct Document<'a> {
     bytes: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Density<'a> {
     x: f64,
     y: f64,
@@ -60,15 +55,8 @@ pub(super) async fn identify(
     }
     body::expect_image(&parts.headers)?;
     let limits = &app.config.limits;
-    let busy = || {
-        let detail = "all that could look at an image is busy; try again in a while";
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
-            .with_header(RETRY_AFTER, RETRY_AFTER_SECONDS.into())
-    };
     // Held until the answer: so many images are in memory at most.
-    let _permit = tokio::time::timeout(PATIENCE, app.uploads.acquire())
-        .await
-        .map_err(|_| busy())?;
+    let _place = app.uploads.take().await.ok_or_else(Problem::busy)?;
     let bounds = body::Bounds {
         bytes: limits.image.as_u64(),
         setting: "limits.image",
@@ -78,7 +66,7 @@ pub(super) async fn identify(
     let image = body::read(incoming, bounds).await?;
     let identity = tokio::time::timeout(limits.timeout, app.runner.identify(image))
         .await
-        .map_err(|_| busy())?
+        .map_err(|_| Problem::busy())?
         .map_err(|error| Problem::new(status_of(error.kind()), error.to_string()))?;
     Ok(json(StatusCode::OK, &Document::from(&identity)))
 }

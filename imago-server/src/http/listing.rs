@@ -2,6 +2,7 @@
 
 use hyper::StatusCode;
 use hyper::http::request::Parts;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::problem::Problem;
@@ -14,8 +15,12 @@ use crate::store::Filter;
 /// The most that a page has.
 const MAX_LIMIT: usize = 1000;
 
-#[derive(Serialize)]
-struct Document<'a> {
+/// A page of jobs.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "JobList")]
+pub(super) struct Document<'a> {
+    /// Without their actions.
+    #[schemars(with = "Vec<crate::job::DocumentSchema>")]
     work: &'a [Summary],
     next: Option<String>,
 }

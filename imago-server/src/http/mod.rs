@@ -4,12 +4,15 @@
 
 mod body;
 mod connections;
+mod convert;
 mod events;
 mod formats;
 mod health;
 mod identify;
 mod job;
 mod listing;
+mod metrics;
+mod openapi;
 mod operations;
 mod problem;
 mod query;
@@ -36,7 +39,12 @@ pub fn read_submission(
     runner: &dyn crate::job::runner::Runner,
 ) -> Result<crate::job::Submission, Response<impl hyper::body::Body + use<>>> {
     let read = submission::read(body, limits, runner);
-    read.map(|(submission, _)| submission).map_err(Answer::from)
+    read.map(|(submission, _)| submission).map_err(|problem| {
+        Answer::from(problem).map(|body| match body {
+            Either::Left(whole) => whole,
+            Either::Right(_) => Full::default(),
+        })
+    })
 }
 
 /// What handlers give: a body that is known as a whole, or one that grows.

@@ -5,6 +5,7 @@
 use hyper::StatusCode;
 use hyper::header::{ALLOW, HeaderName, HeaderValue, RETRY_AFTER};
 use imago_core::ErrorKind;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Answer, whole};
@@ -26,12 +27,29 @@ pub(crate) struct Problem {
 }
 
 /// One of several things that are wrong in a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Culprit {
     /// Where in the body it is, as a JSON pointer.
     pub(crate) pointer: String,
     /// What is wrong with it.
     pub(crate) detail: String,
+}
+
+/// An error answer's body.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(super) struct Document<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    /// What is wrong, as a sentence.
+    detail: &'a str,
+    /// The same as `detail`.
+    error: &'a str,
+    /// What is wrong in the body, one by one.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schemars(default)]
+    errors: &'a [Culprit],
 }
 
 impl Problem {
@@ -83,6 +101,13 @@ impl Problem {
             .with_header(RETRY_AFTER, retry_after_seconds.max(1).into())
     }
 
+    /// All that could look at an image is busy.
+    pub(crate) fn busy() -> Self {
+        let detail = "all that could look at an image is busy; try again in a while";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+            .with_header(RETRY_AFTER, RETRY_AFTER_SECONDS.into())
+    }
+
     /// A fault of the server's own. What it was stands in the log.
     pub(crate) fn internal() -> Self {
         let detail = "the server failed by a fault of its own; its log says why, under this answer's `X-Request-Id`";
@@ -116,16 +141,6 @@ impl Problem {
 
 impl From<Problem> for Answer {
     fn from(problem: Problem) -> Self {
-        #[derive(Serialize)]
-        struct Document<'a> {
-            r#type: &'static str,
-            title: &'static str,
-            status: u16,
-            detail: &'a str,
-            error: &'a str,
-            #[serde(skip_serializing_if = "<[_]>::is_empty")]
-            errors: &'a [Culprit],
-        }
         let document = Document {
             r#type: "about:blank",
             title: title(problem.status),
@@ -149,7 +164,7 @@ impl From<Problem> for Answer {
 /// The status's name by [RFC 9110]; the `http` crate has two older ones.
 ///
 /// [RFC 9110]: https://www.rfc-editor.org/rfc/rfc9110#section-15
-fn title(status: StatusCode) -> &'static str {
+pub(super) fn title(status: StatusCode) -> &'static str {
     match status {
         StatusCode::PAYLOAD_TOO_LARGE => "Content Too Large",
         StatusCode::UNPROCESSABLE_ENTITY => "Unprocessable Content",

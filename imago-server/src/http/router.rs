@@ -6,36 +6,68 @@ use matchit::Router;
 /// What a path names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Resource {
-    /// `/api/v1/work`
     Work,
-    /// `/api/v1/work/{id}`
     Job,
-    /// `/api/v1/work/{id}/events`
     Events,
-    /// `/api/v1/work/{id}/retry`
     Retry,
-    /// `/api/v1/identify`
+    Convert,
     Identify,
-    /// `/api/v1/formats`
     Formats,
-    /// `/api/v1/operations`
     Operations,
-    /// `/healthz`
     Health,
-    /// `/readyz`
     Ready,
+    Metrics,
+    OpenApi,
 }
 
 impl Resource {
+    /// Every one.
+    pub(super) const ALL: [Self; 12] = [
+        Self::Work,
+        Self::Job,
+        Self::Events,
+        Self::Retry,
+        Self::Convert,
+        Self::Identify,
+        Self::Formats,
+        Self::Operations,
+        Self::Health,
+        Self::Ready,
+        Self::Metrics,
+        Self::OpenApi,
+    ];
+
+    /// The path, with its parameters by name.
+    pub(super) const fn path(self) -> &'static str {
+        match self {
+            Self::Work => "/api/v1/work",
+            Self::Job => "/api/v1/work/{id}",
+            Self::Events => "/api/v1/work/{id}/events",
+            Self::Retry => "/api/v1/work/{id}/retry",
+            Self::Convert => "/api/v1/convert",
+            Self::Identify => "/api/v1/identify",
+            Self::Formats => "/api/v1/formats",
+            Self::Operations => "/api/v1/operations",
+            Self::Health => "/healthz",
+            Self::Ready => "/readyz",
+            Self::Metrics => "/metrics",
+            Self::OpenApi => "/openapi.json",
+        }
+    }
+
     /// The methods that the resource has, as `Allow` lists them.
     pub(super) const fn allow(self) -> &'static str {
         match self {
             Self::Work => "GET, HEAD, POST",
             Self::Job => "GET, HEAD, DELETE",
-            Self::Retry | Self::Identify => "POST",
-            Self::Events | Self::Formats | Self::Operations | Self::Health | Self::Ready => {
-                "GET, HEAD"
-            }
+            Self::Retry | Self::Convert | Self::Identify => "POST",
+            Self::Events
+            | Self::Formats
+            | Self::Operations
+            | Self::Health
+            | Self::Ready
+            | Self::Metrics
+            | Self::OpenApi => "GET, HEAD",
         }
     }
 
@@ -54,19 +86,9 @@ pub(super) struct Routes(Router<Resource>);
 impl Routes {
     pub(super) fn new() -> Self {
         let mut router = Router::new();
-        for (path, resource) in [
-            ("/api/v1/work", Resource::Work),
-            ("/api/v1/work/{id}", Resource::Job),
-            ("/api/v1/work/{id}/events", Resource::Events),
-            ("/api/v1/work/{id}/retry", Resource::Retry),
-            ("/api/v1/identify", Resource::Identify),
-            ("/api/v1/formats", Resource::Formats),
-            ("/api/v1/operations", Resource::Operations),
-            ("/healthz", Resource::Health),
-            ("/readyz", Resource::Ready),
-        ] {
+        for resource in Resource::ALL {
             router
-                .insert(path, resource)
+                .insert(resource.path(), resource)
                 .expect("the paths differ from each other");
         }
         Self(router)
@@ -100,6 +122,8 @@ mod tests {
             ("/api/v1/operations", Some((Resource::Operations, ""))),
             ("/healthz", Some((Resource::Health, ""))),
             ("/readyz", Some((Resource::Ready, ""))),
+            ("/metrics", Some((Resource::Metrics, ""))),
+            ("/api/v1/convert", Some((Resource::Convert, ""))),
             ("/api/v1/work/", None),
             ("/api/v1/work/abc/", None),
             ("/api/v1/work/abc/events", Some((Resource::Events, "abc"))),

@@ -14,7 +14,10 @@ use uuid::Uuid;
 
 use super::problem::Problem;
 use super::router::{Resource, Routes};
-use super::{Answer, body, events, formats, health, identify, job, listing, operations, submit};
+use super::{
+    Answer, body, convert, events, formats, health, identify, job, listing, metrics, openapi,
+    operations, submit,
+};
 use crate::app::App;
 use crate::logging::REQUEST_ID;
 
@@ -52,10 +55,14 @@ impl Service {
                 body::discard(body);
             }
             finish(&mut answer, &parts, &id);
-            let duration_ms = begun.elapsed().as_millis();
+            let took = begun.elapsed();
+            let found = self.routes.find(parts.uri.path());
+            let route = found.map_or("none", |(resource, _)| resource.path());
+            let metrics = &self.app.metrics;
+            metrics.answered(&parts.method, route, answer.status(), took);
             log::info!(
                 target: "imago_server::access",
-                status = answer.status().as_u16(), duration_ms = duration_ms;
+                status = answer.status().as_u16(), duration_ms = took.as_millis();
                 "{} {}", parts.method, parts.uri.path().escape_debug()
             );
             answer
@@ -88,10 +95,13 @@ impl Service {
             Resource::Job => job::follow(&self.app, parts, id).await,
             Resource::Events => events::stream(&self.app, parts, id).await,
             Resource::Retry => job::retry(&self.app, parts, id).await,
+            Resource::Convert => convert::convert(&self.app, parts, body).await,
             Resource::Identify => identify::identify(&self.app, parts, body).await,
             Resource::Formats => Ok(formats::formats(&self.app)),
             Resource::Operations => Ok(operations::list()),
             Resource::Health => Ok(health::health()),
+            Resource::OpenApi => Ok(openapi::document()),
+            Resource::Metrics => Ok(metrics::metrics(&self.app).await),
             Resource::Ready => health::ready(&self.app).await,
         }
     }

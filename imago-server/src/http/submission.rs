@@ -5,12 +5,13 @@
 //! misspelt `operation` would silently do nothing. `null` is the same as leaving an optional member out. How many actions
 //! there may be and how long one may take are settings, not shape: too many is 422.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
-use std::time::Duration;
 
 use hyper::StatusCode;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -105,18 +106,23 @@ fn culprit(pointer: impl Into<String>, detail: impl Into<String>) -> Culprit {
 }
 
 /// A submission's body.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Work {
+#[schemars(rename = "Submission")]
+pub(super) struct Work {
+    #[schemars(length(min = 1))]
     actions: Vec<Object<Action>>,
+    #[schemars(range(min = -100, max = 100))]
     priority: Option<i64>,
+    #[schemars(with = "Option<crate::job::Webhook>")]
     webhook: Option<IgnoredAny>,
     labels: Option<BTreeMap<String, String>>,
 }
 
 /// One of a submission's actions.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "ActionSpec")]
 struct Action {
     infile: String,
     outfile: String,
@@ -179,24 +185,16 @@ impl Work {
 
 impl Action {
     fn into_spec(self, limits: &Limits) -> Result<ActionSpec, (&'static str, String)> {
-        let timeout = match self.timeout {
-            None => limits.timeout,
-            Some(seconds) => Duration::try_from_secs_f64(seconds)
-                .ok()
-                .filter(|timeout| !timeout.is_zero() && *timeout <= limits.max_timeout)
-                .ok_or_else(|| {
-                    let most = limits.max_timeout.as_secs_f64();
-                    let detail = format!("expected more than 0 and at most {most} seconds (`limits.max-timeout`), got {seconds}");
-                    ("/timeout", detail)
-                })?,
-        };
+        let timeout = limits
+            .timeout_of(self.timeout)
+            .map_err(|detail| ("/timeout", detail))?;
         Ok(ActionSpec {
             infile: self.infile,
             outfile: self.outfile,
             operations: self.operations.unwrap_or_default(),
             mimetype: self.mimetype,
             timeout,
-            fidelity: self.fidelity.unwrap_or_default(),
+            fidelity: self.fidelity,
             headers: self.headers.unwrap_or_default(),
         })
     }
@@ -284,7 +282,22 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
 
 /// Something read from a JSON object only: serde's own reading of a struct takes an array of its members' values too.
 #[derive(Debug)]
-struct Object<T>(T);
+pub(super) struct Object<T>(T);
+
+impl<T: JsonSchema> JsonSchema for Object<T> {
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+    fn schema_id() -> Cow<'static, str> {
+        T::schema_id()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+}
 
 trait Expected: DeserializeOwned {
     const EXPECTED: &str;

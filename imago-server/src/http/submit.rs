@@ -6,6 +6,7 @@ use hyper::body::Incoming;
 use hyper::header::LOCATION;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::problem::Problem;
@@ -19,19 +20,36 @@ use crate::logging::REQUEST_ID;
 /// The longest `Idempotency-Key`, in bytes.
 const MAX_KEY: usize = 255;
 
+/// What a submission is answered with.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Accepted {
+    id: String,
+    /// How many jobs wait, this one included.
+    queue_length: usize,
+    status: &'static str,
+}
+
+/// What a submission is answered with that is not to run.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct DryRun<'a> {
+    status: &'static str,
+    actions: Vec<DryAction<'a>>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct DryAction<'a> {
+    infile: &'a str,
+    outfile: &'a str,
+    #[serde(flatten)]
+    plan: Planned,
+}
+
 /// `POST /api/v1/work`: takes a job in, or only says what it would do.
 pub(super) async fn submit(
     app: &Arc<App>,
     parts: &Parts,
     incoming: &mut Incoming,
 ) -> Result<Answer, Problem> {
-    #[derive(Serialize)]
-    struct Accepted {
-        id: String,
-        queue_length: usize,
-        status: &'static str,
-    }
-
     if app.is_draining() {
         return Err(Problem::draining(app.retry_after_seconds()));
     }
@@ -111,23 +129,11 @@ fn hash(bytes: &[u8]) -> [u8; 32] {
 
 /// The answer to a submission that is not to run.
 fn dry_run(submission: &Submission, plans: Vec<Planned>) -> Answer {
-    #[derive(Serialize)]
-    struct DryRun<'a> {
-        status: &'static str,
-        actions: Vec<Action<'a>>,
-    }
-    #[derive(Serialize)]
-    struct Action<'a> {
-        infile: &'a str,
-        outfile: &'a str,
-        #[serde(flatten)]
-        plan: Planned,
-    }
     let actions = submission
         .actions
         .iter()
         .zip(plans)
-        .map(|(spec, plan)| Action {
+        .map(|(spec, plan)| DryAction {
             infile: &spec.infile,
             outfile: &spec.outfile,
             plan,

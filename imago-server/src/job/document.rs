@@ -5,10 +5,11 @@ use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Action, Job, Status, Summary};
+use super::{Action, ActionResult, FailedResult, Job, Status, Summary};
 
 /// A job as it was at one moment, and its document.
 ///
@@ -46,8 +47,10 @@ fn write(job: &Job) -> Bytes {
 }
 
 /// The members in the order in which the contract shows them.
-#[derive(Serialize)]
-struct Document<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Job")]
+pub(crate) struct Document<'a> {
+    #[schemars(regex(pattern = r"^[0-9a-f]{32}$"))]
     id: String,
     status: Status,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,12 +58,16 @@ struct Document<'a> {
     progress: f64,
     priority: i32,
     labels: &'a BTreeMap<String, String>,
+    #[schemars(extend("format" = "date-time"))]
     created: String,
+    #[schemars(extend("format" = "date-time"))]
     started: Option<String>,
+    #[schemars(extend("format" = "date-time"))]
     finished: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Action")]
 struct ActionDocument<'a> {
     status: Status,
     infile: &'a str,
@@ -70,7 +77,20 @@ struct ActionDocument<'a> {
     output: &'a str,
     error: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<ResultSchema>")]
     result: Option<&'a RawValue>,
+}
+
+/// The document as the API describes it.
+pub(crate) type DocumentSchema = Document<'static>;
+
+/// What `result` may be; the store has it as text.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it describes, and is never made")]
+enum ResultSchema {
+    Done(ActionResult),
+    Failed(FailedResult),
 }
 
 impl<'a> Document<'a> {
@@ -133,7 +153,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use super::super::{ActionSpec, Fidelity, JobId};
+    use super::super::{ActionSpec, JobId};
     use super::*;
 
     fn job() -> Job {
@@ -144,7 +164,7 @@ mod tests {
             operations: vec!["resize 200x200".to_owned()],
             mimetype: None,
             timeout: Duration::from_secs(60),
-            fidelity: Fidelity::Exact,
+            fidelity: None,
             headers: BTreeMap::new(),
         };
         let result = RawValue::from_string(r#"{"format":"JPEG"}"#.to_owned()).unwrap();

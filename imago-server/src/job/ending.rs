@@ -3,10 +3,11 @@
 use std::time::SystemTime;
 
 use imago_core::{Error, ErrorKind};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What a finished action made, as clients see it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct ActionResult {
     /// The result's format, by ImageMagick's name: `JPEG`.
     pub format: String,
@@ -33,7 +34,7 @@ pub struct ActionResult {
 }
 
 /// Where an action's time went, in whole milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Milliseconds {
     /// Until the source's bytes were here.
     pub fetch: u64,
@@ -55,7 +56,7 @@ pub struct Success {
 }
 
 /// What `result` has of an action that failed for good.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct FailedResult {
     /// How often it was tried.
     pub attempts: u32,
@@ -64,7 +65,7 @@ pub struct FailedResult {
 }
 
 /// Why an action failed, for programs; `error` says it to people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Failure {
     /// What went wrong, in one word: `not_found`.
     pub code: &'static str,

@@ -9,6 +9,7 @@ mod document;
 mod drain_rate;
 mod ending;
 mod id;
+pub(crate) mod measured;
 pub mod runner;
 mod submission;
 
@@ -16,9 +17,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+pub(crate) use document::DocumentSchema;
 pub use document::{Snapshot, timestamp};
 pub use drain_rate::DrainRate;
 pub use ending::{ActionResult, Cause, Ending, FailedResult, Failure, Milliseconds, Success};
@@ -26,7 +29,7 @@ pub use id::{InvalidJobId, JobId};
 pub use submission::{ActionSpec, Fidelity, Idempotency, Submission, Webhook};
 
 /// How far an action or a job is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// An action that waits; a job of which no action has started.

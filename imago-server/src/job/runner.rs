@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use imago_core::{Converter, Error, Identity, Progress};
+use imago_core::{Converter, Error, Format, Identity, Pipeline, Progress};
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{ActionResult, ActionSpec, Milliseconds, Success};
+use super::{ActionResult, ActionSpec, Fidelity, Milliseconds, Success};
 
 /// Plans and runs single actions.
 ///
@@ -30,6 +31,12 @@ pub trait Runner: Send + Sync + 'static {
     /// Says what an image is.
     async fn identify(&self, image: Bytes) -> Result<Identity, Error>;
 
+    /// Parses the operations of an [`Upload`], with the same words on what is wrong as [`plan`](Self::plan)'s.
+    fn parse(&self, operations: &[String]) -> Result<Pipeline, Vec<Error>>;
+
+    /// Converts an image that is neither fetched nor stored, and says which format it came out in.
+    async fn convert(&self, upload: Upload) -> Result<(Bytes, Format), Error>;
+
     /// How many conversions can run at the same time.
     fn threads(&self) -> usize;
 
@@ -37,8 +44,21 @@ pub trait Runner: Send + Sync + 'static {
     fn is_isolated(&self) -> bool;
 }
 
+/// An image that a request brings along, and what is to be made of it.
+#[derive(Debug, Clone)]
+pub struct Upload {
+    /// The image.
+    pub image: Bytes,
+    /// What is done to it.
+    pub pipeline: Pipeline,
+    /// The format that it comes out in; none for the one that it is in.
+    pub format: Option<Format>,
+    /// How long the conversion may take.
+    pub timeout: Duration,
+}
+
 /// What an action would do.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 pub struct Planned {
     /// The operations in canonical form, one by one.
     pub steps: Vec<String>,
@@ -55,7 +75,7 @@ impl Runner for Converter {
         Ok(Planned {
             steps: plan.pipeline().operations().collect(),
             format: plan.format().to_string(),
-            engine: imago_core::Engine::Magick.as_str().to_owned(),
+            engine: plan.engine().as_str().to_owned(),
         })
     }
 
@@ -96,6 +116,23 @@ impl Runner for Converter {
         Self::identify(self, image).await
     }
 
+    fn parse(&self, operations: &[String]) -> Result<Pipeline, Vec<Error>> {
+        Self::parse(self, operations)
+    }
+
+    async fn convert(&self, upload: Upload) -> Result<(Bytes, Format), Error> {
+        let format = match upload.format {
+            Some(format) => format,
+            None => Self::identify(self, upload.image.clone())
+                .await?
+                .format
+                .parse()?,
+        };
+        let (timeout, pipeline) = (upload.timeout, &upload.pipeline);
+        let converted = self.convert_within(timeout, upload.image, pipeline, format.clone());
+        Ok((converted.await?, format))
+    }
+
     fn threads(&self) -> usize {
         Self::threads(self)
     }
@@ -110,6 +147,9 @@ impl From<&ActionSpec> for imago_core::Action {
         let mut action = Self::new(&spec.infile, &spec.outfile)
             .operations(&spec.operations)
             .timeout(spec.timeout);
+        if let Some(fidelity) = spec.fidelity {
+            action = action.fidelity(fidelity.into());
+        }
         if let Some(mimetype) = &spec.mimetype {
             action = action.mimetype(mimetype);
         }
@@ -117,6 +157,15 @@ impl From<&ActionSpec> for imago_core::Action {
             action = action.header(name, value);
         }
         action
+    }
+}
+
+impl From<Fidelity> for imago_core::Fidelity {
+    fn from(fidelity: Fidelity) -> Self {
+        match fidelity {
+            Fidelity::Exact => Self::Exact,
+            Fidelity::Fast => Self::Fast,
+        }
     }
 }
 

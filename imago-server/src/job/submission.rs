@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use clap::ValueEnum;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A set of actions that were asked for together and can run.
@@ -30,7 +32,7 @@ pub struct Idempotency {
 }
 
 /// Whom to tell of a job's end.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Webhook {
     /// Where the job's document is sent.
@@ -65,22 +67,24 @@ pub struct ActionSpec {
     /// How long the conversion may take.
     #[serde(serialize_with = "seconds", deserialize_with = "from_seconds")]
     pub timeout: Duration,
-    /// Whether a result close to ImageMagick's will do.
-    #[serde(default)]
-    pub fidelity: Fidelity,
+    /// Whether a result close to ImageMagick's will do; none for what the configuration says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fidelity: Option<Fidelity>,
     /// More headers and metadata to store the result with.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
 }
 
 /// How close to ImageMagick's own result an action's must be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, ValueEnum,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Fidelity {
     /// ImageMagick's own result.
     #[default]
     Exact,
-    /// A quicker way may be taken. It is a permission: today nothing takes it.
+    /// About that: a JPEG image that is made much smaller may be decoded at a part of its size.
     Fast,
 }
 
@@ -105,7 +109,7 @@ mod tests {
             operations: vec!["resize 5x5".to_owned(), "( +clone )".to_owned()],
             mimetype: Some("image/jpg".to_owned()),
             timeout: Duration::from_millis(1_250),
-            fidelity: Fidelity::Fast,
+            fidelity: Some(Fidelity::Fast),
             headers: BTreeMap::from([("Cache-Control".to_owned(), "no-store".to_owned())]),
         };
         let text = serde_json::to_string(&spec).unwrap();

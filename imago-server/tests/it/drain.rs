@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use crate::support::{Server, soon, work};
 
 /// Waits until the server drains: from then on it is not ready.
-async fn draining(server: &Server) {
+pub(crate) async fn draining(server: &Server) {
     server.stop();
     let not_ready = async {
         while server.get("/readyz").await.status != 503 {

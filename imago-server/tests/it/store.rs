@@ -110,7 +110,7 @@ fn submission(name: &str, actions: usize) -> Submission {
         operations: vec!["strip".to_owned()],
         mimetype: None,
         timeout: Duration::from_secs(1),
-        fidelity: Fidelity::Exact,
+        fidelity: Some(Fidelity::Exact),
         headers: BTreeMap::new(),
     };
     Submission {

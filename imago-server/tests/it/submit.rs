@@ -74,7 +74,7 @@ async fn every_member_reaches_the_action() {
     };
     let full = spec("done:a");
     assert_eq!(full.timeout.as_millis(), 1500);
-    assert_eq!(full.fidelity, imago_server::job::Fidelity::Fast);
+    assert_eq!(full.fidelity, Some(imago_server::job::Fidelity::Fast));
     let headers: Vec<_> = full
         .headers
         .iter()
@@ -86,7 +86,7 @@ async fn every_member_reaches_the_action() {
     );
     let bare = spec("done:b");
     assert_eq!(bare.timeout.as_secs(), 300, "the configuration's default");
-    assert_eq!(bare.fidelity, imago_server::job::Fidelity::Exact);
+    assert_eq!(bare.fidelity, None);
     assert!(bare.operations.is_empty() && bare.mimetype.is_none() && bare.headers.is_empty());
 }
 

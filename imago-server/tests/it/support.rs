@@ -12,10 +12,10 @@ use hyper::{HeaderMap, Method, Request};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use imago_core::{Error, ErrorKind, Identity, Progress};
+use imago_core::{Error, ErrorKind, Format, Identity, Pipeline, Progress};
 use imago_server::App;
 use imago_server::config::Config;
-use imago_server::job::runner::{Planned, Runner};
+use imago_server::job::runner::{Planned, Runner, Upload};
 use imago_server::job::{
     ActionResult, ActionSpec, Ending, JobId, Milliseconds, Snapshot, Submission, Success,
 };
@@ -57,6 +57,8 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
+    /// The body as it came: it may be an image.
+    pub(crate) bytes: Bytes,
 }
 
 impl Reply {
@@ -173,7 +175,8 @@ impl Server {
         Reply {
             status: parts.status.as_u16(),
             headers: parts.headers,
-            body: String::from_utf8(body.to_vec()).unwrap(),
+            body: String::from_utf8_lossy(&body).into_owned(),
+            bytes: body,
         }
     }
 
@@ -366,6 +369,21 @@ impl Runner for Stage {
     async fn identify(&self, image: Bytes) -> Result<Identity, Error> {
         let converter = imago_core::Converter::builder().build().await?;
         converter.identify(image).await
+    }
+
+    fn parse(&self, operations: &[String]) -> Result<Pipeline, Vec<Error>> {
+        Pipeline::from_operations(operations)
+    }
+
+    /// Converts an image; `wait:NAME` is one that is kept until `NAME` is let go.
+    async fn convert(&self, upload: Upload) -> Result<(Bytes, Format), Error> {
+        if let Some(name) = upload.image.strip_prefix(b"wait:") {
+            let name = String::from_utf8_lossy(name);
+            self.gate(&name).acquire().await.unwrap().forget();
+            return Ok((upload.image, Format::Png));
+        }
+        let converter = imago_core::Converter::builder().build().await?;
+        Runner::convert(&converter, upload).await
     }
 
     /// So that four actions run at once.

@@ -53,12 +53,24 @@ pub(crate) struct Facts {
     pub(crate) orientation: u32,
     /// Whether its colours are sRGB or gray.
     pub(crate) is_plain: bool,
+    /// Whether they are grays.
+    pub(crate) is_gray: bool,
     /// The filter that is set, if one is. An error for one that the native engine has not.
     pub(crate) filter: Result<Option<Filter>, ()>,
     /// The background in eight bits a channel, where it is opaque and that says it all.
     pub(crate) background: Option<[u8; 3]>,
     /// Whether drawing over means to replace.
     pub(crate) composes_over: bool,
+}
+
+/// A file that ImageMagick made of a little picture.
+#[derive(Debug)]
+pub(crate) struct Like {
+    pub(crate) bytes: Bytes,
+    /// The image's quality, or the one that is set; 0 for neither.
+    pub(crate) quality: usize,
+    /// The quality that is set; 0 if none is.
+    pub(crate) set_quality: usize,
 }
 
 /// A rectangle that may lie outside the image.
@@ -128,6 +140,7 @@ impl<'a> StandIn<'a> {
         ];
         Ok(Facts {
             orientation,
+            is_gray: colorspace == im::ColorspaceType::GRAY as u32,
             is_plain: known.iter().any(|known| *known as u32 == colorspace),
             filter: match filter {
                 0 => Ok(None),
@@ -259,7 +272,12 @@ impl<'a> StandIn<'a> {
                 format!("the image can't be handed over: {}", exception.text()),
             ));
         }
-        let map: &CStr = if raster.channels == 1 { c"I" } else { c"RGB" };
+        let map: &CStr = match raster.channels {
+            1 => c"I",
+            2 => c"IA",
+            3 => c"RGB",
+            _ => c"RGBA",
+        };
         // SAFETY: as above; there are as many samples as the map and the size say.
         let status = unsafe {
             im::ImportImagePixels(
@@ -285,25 +303,25 @@ impl<'a> StandIn<'a> {
         }
     }
 
-    /// Has ImageMagick encode the one pixel, gray or not: a file with everything that it would write but the pixels, and
-    /// how it would have coded those.
-    pub(crate) fn encode(&mut self, format: &Format, gray: bool) -> Result<(Bytes, u64)> {
-        self.fill(&Raster {
-            width: 1,
-            height: 1,
-            channels: 3,
-            samples: if gray { vec![0; 3] } else { vec![255, 0, 0] },
-            gray,
-        })?;
+    /// Has ImageMagick encode a little picture: a file with everything that it would write but the pixels, and how it would
+    /// have coded those.
+    pub(crate) fn encode(&mut self, format: &Format, little: &Raster) -> Result<Like> {
+        self.fill(little)?;
         // Settings reach the image when the next option runs.
         self.apply(&Step::new("-noop", &[]))?;
         // SAFETY: the image is the wand's, and nothing else works on the wand.
         let quality = unsafe { (*self.wand.first_image()).quality };
+        // SAFETY: the wand is live.
+        let set_quality = unsafe { im::MagickGetCompressionQuality(self.wand.as_wand()) };
         let written = self.wand.write(format.name());
         let (bytes, warning) =
             written.map_err(|complaint| super::write_error(format, &complaint))?;
         self.output.note(warning);
-        Ok((bytes, quality as u64))
+        Ok(Like {
+            bytes,
+            quality,
+            set_quality,
+        })
     }
 
     /// The result that was encoded natively.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::*;
 
-use crate::engine::{Format, Input, Stop};
+use crate::engine::{Fidelity, Format, Input, Stop};
 
 /// A picture of one colour that needs no encoder to make.
 const PICTURE: &[u8] = b"P6 4 4 255\n000000000000000000000000000000000000000000000000";
@@ -36,6 +36,7 @@ fn run_until(source: &[u8], steps: &[Step], format: &Format, stop: &Stop) -> Res
         cmyk: None,
         upright: false,
         native: false,
+        fidelity: Fidelity::Exact,
         stop,
     })
 }

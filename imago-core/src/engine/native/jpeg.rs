@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::raster::{Raster, Rows};
+use super::raster::Raster;
 use crate::engine::magick::libjpeg::{self, Reader, Settings};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -72,10 +72,10 @@ pub(super) fn stand_in(jpeg: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Encodes a picture as ImageMagick encoded another one, with all of its profiles and comments.
-pub(super) fn encode(like: &[u8], quality: u64, raster: &Raster) -> Option<Bytes> {
+pub(super) fn encode(like: &[u8], quality: usize, raster: &Raster) -> Option<Bytes> {
     /// The transform that ImageMagick takes up to this quality is the faster one.
-    const FAST: u64 = 90;
-    const DEFAULT_QUALITY: u64 = 92;
+    const FAST: usize = 90;
+    const DEFAULT_QUALITY: usize = 92;
     let quality = if quality == 0 {
         DEFAULT_QUALITY
     } else {
@@ -118,12 +118,17 @@ pub(super) fn encode(like: &[u8], quality: u64, raster: &Raster) -> Option<Bytes
     let (width, height) = (raster.width, raster.height);
     let body = if settings.channels == raster.channels {
         libjpeg::encode(&settings, width, height, &raster.samples)?
-    } else if settings.channels == 1 {
-        // Colours that are grays.
-        let gray: Vec<u8> = raster.samples.iter().step_by(3).copied().collect();
-        libjpeg::encode(&settings, width, height, &gray)?
     } else {
-        return None;
+        // Without alpha, and without the colours of grays.
+        let pixels = raster.samples.chunks_exact(raster.channels);
+        let samples: Vec<u8> = match (settings.channels, raster.channels) {
+            (1, 2..) => pixels.map(|pixel| pixel[0]).collect(),
+            (3, 4) => pixels
+                .flat_map(|pixel| [pixel[0], pixel[1], pixel[2]])
+                .collect(),
+            _ => return None,
+        };
+        libjpeg::encode(&settings, width, height, &samples)?
     };
     head.extend_from_slice(body.strip_prefix(&START)?);
     Some(Bytes::from(head))
@@ -223,21 +228,9 @@ fn write_pixel(tiny: &mut Vec<u8>, components: &[[u8; 3]]) {
     tiny.extend([0xff, 0xd9]);
 }
 
-impl Rows for Reader<'_> {
-    fn width(&self) -> usize {
-        self.size().0
-    }
-
-    fn height(&self) -> usize {
-        self.size().1
-    }
-
-    fn channels(&self) -> usize {
-        Reader::channels(self)
-    }
-
-    fn read(&mut self, rows: &mut [u8]) -> Result<()> {
-        Reader::read(self, rows)
-            .ok_or_else(|| Error::new(ErrorKind::BadImage, "it is a damaged JPEG image"))
-    }
+/// Decodes the next rows.
+pub(super) fn read(reader: &mut Reader<'_>, rows: &mut [u8]) -> Result<()> {
+    reader
+        .read(rows)
+        .ok_or_else(|| Error::new(ErrorKind::BadImage, "it is a damaged JPEG image"))
 }

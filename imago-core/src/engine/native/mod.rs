@@ -8,22 +8,29 @@ mod filter;
 mod jpeg;
 mod page;
 mod plan;
+mod png;
 mod raster;
 mod resample;
+mod source;
 mod turn;
 
 pub(crate) use filter::Filter;
 pub(crate) use page::Page;
 pub(crate) use raster::Raster;
 
+use bytes::Bytes;
+
 use super::magick::lane::{StandIn, fits};
-use super::magick::libjpeg::Reader;
-use super::{Conversion, Converted, Engine, Format, Input, colour};
+use super::{Conversion, Converted, Engine, Fidelity, Format, Input, colour};
 use crate::error::Result;
 use crate::operation::Step;
 use plan::{Part, Turn};
 use raster::{Lines, Rows, Sampled};
 use resample::To;
+use source::Source;
+
+/// All eighths of a size.
+const WHOLE: u32 = 8;
 
 /// Runs a conversion, if it is one for the fast lane.
 pub(super) fn convert(conversion: &Conversion<'_>) -> Result<Option<Converted>> {
@@ -39,22 +46,20 @@ pub(super) fn convert(conversion: &Conversion<'_>) -> Result<Option<Converted>> 
     else {
         return Ok(None);
     };
-    let Some(tiny) = jpeg::stand_in(bytes) else {
+    let Some(opened) = Source::open(bytes, conversion.stop) else {
         return Ok(None);
     };
-    let Some(reader) = Reader::open(bytes, conversion.stop) else {
-        return Ok(None);
-    };
-    let size = reader.size();
+    let size = opened.source.size();
     if !fits(size) {
         return Ok(None);
     }
-    let Some(stand_in) = StandIn::read(conversion, &tiny, "JPEG", bytes, size, name) else {
+    let stand_in = StandIn::read(conversion, &opened.tiny, opened.format, bytes, size, name);
+    let Some(stand_in) = stand_in else {
         return Ok(None);
     };
     let lane = Lane {
-        is_indexed: Reader::channels(&reader) == 1,
-        pixels: Pixels::Coded(reader),
+        is_indexed: opened.source.is_indexed(),
+        pixels: Pixels::Coded(opened.source),
         turn: Turn::NONE,
         resized: false,
         is_damaged: false,
@@ -66,13 +71,37 @@ pub(super) fn convert(conversion: &Conversion<'_>) -> Result<Option<Converted>> 
 
 /// Whether the native engine would take much of the work, from the steps alone.
 fn is_worth_it(conversion: &Conversion<'_>) -> bool {
-    let mut parts = conversion.steps.iter().map(Part::of);
-    let is_native = parts.all(|part| part != Part::Magick);
-    let parts = conversion.steps.iter().map(Part::of);
-    let shrinks = parts
-        .take_while(|part| *part != Part::Magick)
-        .any(|part| matches!(part, Part::Resize(_) | Part::Thumbnail(_)));
-    shrinks || (is_native && *conversion.format == Format::Jpeg)
+    expect(conversion.steps, conversion.format) != Engine::Magick
+}
+
+/// What would run these steps on a source for the native engine.
+fn expect(steps: &[Step], format: &Format) -> Engine {
+    let done = count(steps);
+    let resizes = steps[..done]
+        .iter()
+        .any(|step| matches!(Part::of(step), Part::Resize(_) | Part::Thumbnail(_)));
+    if done == steps.len() && matches!(format, Format::Jpeg | Format::Png) {
+        Engine::Native
+    } else if resizes {
+        Engine::NativeMagick
+    } else {
+        Engine::Magick
+    }
+}
+
+/// How many of some steps the native engine does, if the source is for it.
+pub(super) fn count(steps: &[Step]) -> usize {
+    let magick = steps.iter().position(|step| Part::of(step) == Part::Magick);
+    magick.unwrap_or(steps.len())
+}
+
+/// What would run steps on an object of whose name this is the end.
+pub(super) fn outlook(extension: Option<&str>, steps: &[Step], format: &Format) -> Engine {
+    let source = extension.and_then(Format::from_extension);
+    match source {
+        Some(Ok(Format::Jpeg | Format::Png)) => expect(steps, format),
+        _ => Engine::Magick,
+    }
 }
 
 /// A conversion under way.
@@ -91,7 +120,7 @@ struct Lane<'a> {
 }
 
 enum Pixels<'a> {
-    Coded(Reader<'a>),
+    Coded(Source<'a>),
     Raster(Raster),
 }
 
@@ -99,7 +128,7 @@ impl Lane<'_> {
     fn run(mut self) -> Result<Option<Converted>> {
         let conversion = self.conversion;
         let facts = self.stand_in.facts()?;
-        if !facts.is_plain {
+        if !facts.is_plain || facts.is_gray != (self.channels() <= 2) {
             return Ok(None);
         }
         if conversion.upright
@@ -128,13 +157,15 @@ impl Lane<'_> {
         let Pixels::Raster(raster) = self.pixels else {
             return Ok(None);
         };
-        if steps.is_empty() && *conversion.format == Format::Jpeg && !conversion.separate {
-            let is_gray = raster.gray || raster.channels == 1;
-            let (like, quality) = self.stand_in.encode(conversion.format, is_gray)?;
-            if let Some(bytes) = jpeg::encode(&like, quality, &raster) {
-                let converted = self.stand_in.encoded(bytes, &raster, Engine::Native);
-                return Ok(Some(converted));
-            }
+        // ImageMagick's encoder for PNG makes more of a table of colours than is known here.
+        let is_ready = !self.is_indexed || *conversion.format == Format::Jpeg;
+        if steps.is_empty()
+            && !conversion.separate
+            && is_ready
+            && let Some(bytes) = encode(&mut self.stand_in, conversion, &raster)?
+        {
+            let converted = self.stand_in.encoded(bytes, &raster, Engine::Native);
+            return Ok(Some(converted));
         }
         if self.is_indexed {
             return Ok(None);
@@ -171,10 +202,17 @@ impl Lane<'_> {
         Ok(Some(()))
     }
 
+    fn channels(&self) -> usize {
+        match &self.pixels {
+            Pixels::Coded(source) => source.channels(),
+            Pixels::Raster(raster) => raster.channels,
+        }
+    }
+
     /// The size of the picture, turned as it is to be.
     fn size(&self) -> (usize, usize) {
         let (width, height) = match &self.pixels {
-            Pixels::Coded(reader) => reader.size(),
+            Pixels::Coded(source) => source.size(),
             Pixels::Raster(raster) => (raster.width, raster.height),
         };
         if self.turn.transposes() {
@@ -202,7 +240,8 @@ impl Lane<'_> {
             return Ok(Some(()));
         }
         let enlarges = factor(from.0, size.0) * factor(from.1, size.1) > 1.0;
-        let filter = filter.unwrap_or(if self.is_indexed || enlarges {
+        let has_alpha = self.channels().is_multiple_of(2);
+        let filter = filter.unwrap_or(if self.is_indexed || has_alpha || enlarges {
             Filter::Mitchell
         } else {
             Filter::Lanczos
@@ -211,7 +250,7 @@ impl Lane<'_> {
         let stop = self.conversion.stop;
         let page = self.stand_in.page().scaled(from, size);
         self.stand_in.set_page(page);
-        self.replace(|pixels| match pixels {
+        self.replace(self.eighths(from, size), |pixels| match pixels {
             Pixels::Coded(reader) => resample::resample(reader, &to, stop),
             Pixels::Raster(raster) => resample::resample(&mut Lines::of(raster), &to, stop),
         })
@@ -234,8 +273,12 @@ impl Lane<'_> {
             let columns = along(from.0, sampled.0);
             let lines = along(from.1, sampled.1);
             let (columns, lines) = self.turn.axes(columns, lines, from);
-            let done = self.replace(|pixels| {
+            let eighths = self.eighths(from, size);
+            let done = self.replace(eighths, |pixels| {
                 let raster = match pixels {
+                    Pixels::Coded(reader) if eighths < WHOLE => {
+                        return resample::resample(reader, &last, stop);
+                    }
                     Pixels::Coded(reader) if shrinks(4) => {
                         let mut rows = Sampled::new(reader, columns, lines);
                         let raster = resample::resample(&mut rows, &mean, stop)?;
@@ -268,6 +311,17 @@ impl Lane<'_> {
         Ok(Some(()))
     }
 
+    /// At how many eighths of its size the picture is to be decoded: fewer only where that may show.
+    fn eighths(&self, from: (usize, usize), size: (usize, usize)) -> u32 {
+        let is_larger = |times: usize| from.0 >= times * size.0 && from.1 >= times * size.1;
+        if self.conversion.fidelity == Fidelity::Exact {
+            return WHOLE;
+        }
+        // Those that libjpeg has fast transforms for.
+        let enough = [1, 2, 4].into_iter().find(|part| is_larger(8 / part));
+        enough.map_or(WHOLE, |part| u32::try_from(part).unwrap_or(WHOLE))
+    }
+
     /// What to resample the pixels as they lie to, for a picture of one size that is to get another.
     fn to(&self, from: (usize, usize), size: (usize, usize), filter: Filter) -> To {
         let across_first = factor(from.0, size.0) > factor(from.1, size.1);
@@ -281,13 +335,14 @@ impl Lane<'_> {
         }
     }
 
-    /// Makes other pixels of those that are there.
+    /// Makes other pixels of those that are there. If they are coded still, they are decoded at so many eighths of their size.
     fn replace(
         &mut self,
+        eighths: u32,
         make: impl FnOnce(&mut Pixels<'_>) -> Result<Raster>,
     ) -> Result<Option<()>> {
         if let Pixels::Coded(reader) = &mut self.pixels {
-            self.is_damaged |= reader.start(8).is_none();
+            self.is_damaged |= reader.start(eighths).is_none();
             if self.is_damaged {
                 return Ok(None);
             }
@@ -312,8 +367,8 @@ impl Lane<'_> {
         if let Pixels::Coded(reader) = &self.pixels {
             let (width, height) = reader.size();
             let (was_indexed, was_resized) = (self.is_indexed, self.resized);
-            let channels = Reader::channels(reader);
-            let decoded = self.replace(|pixels| {
+            let channels = reader.channels();
+            let decoded = self.replace(WHOLE, |pixels| {
                 let mut raster = Raster::new(width, height, channels);
                 if let Pixels::Coded(reader) = pixels {
                     Rows::read(reader, &mut raster.samples)?;
@@ -371,6 +426,10 @@ impl Lane<'_> {
         };
         let size = (region.width, region.height);
         let is_gray = ground[0] == ground[1] && ground[1] == ground[2];
+        // To draw over means to mix, then.
+        if self.channels().is_multiple_of(2) {
+            return Ok(None);
+        }
         let (from, page) = (self.size(), self.stand_in.page());
         if !facts.composes_over || !fits(size) || !page.is_covered(from) {
             return Ok(None);
@@ -385,6 +444,40 @@ impl Lane<'_> {
         self.stand_in.set_page(page.scaled(from, size));
         self.is_indexed = false;
         Ok(Some(()))
+    }
+}
+
+/// Encodes a picture as ImageMagick would, if that is known.
+fn encode(
+    stand_in: &mut StandIn<'_>,
+    conversion: &Conversion<'_>,
+    raster: &Raster,
+) -> Result<Option<Bytes>> {
+    match conversion.format {
+        Format::Jpeg => {
+            let is_gray = raster.gray || raster.channels <= 2;
+            let mut pixel = Raster::new(1, 1, 3);
+            if !is_gray {
+                pixel.samples[0] = u8::MAX;
+            }
+            let like = stand_in.encode(conversion.format, &pixel)?;
+            Ok(jpeg::encode(&like.bytes, like.quality, raster))
+        }
+        Format::Png => {
+            let size = (raster.width, raster.height);
+            let is_plain = !raster.gray || raster.channels <= 2;
+            let is_told = conversion.steps.iter().any(plan::is_about_png);
+            if !is_plain || is_told || !stand_in.page().is_covered(size) {
+                return Ok(None);
+            }
+            let sample = png::sample(raster);
+            let page = stand_in.page();
+            stand_in.set_page(Page::of((sample.width, sample.height)));
+            let like = stand_in.encode(conversion.format, &sample)?;
+            stand_in.set_page(page);
+            Ok(png::encode(&like.bytes, like.set_quality, raster))
+        }
+        _ => Ok(None),
     }
 }
 

@@ -184,6 +184,12 @@ impl<'a> Part<'a> {
     }
 }
 
+/// Whether a step says how PNG files are to be written.
+pub(super) fn is_about_png(step: &Step) -> bool {
+    let is_png = |argument: &String| argument.to_ascii_lowercase().starts_with("png:");
+    step.option == "-define" && step.arguments.first().is_some_and(is_png)
+}
+
 /// Whether an argument is a geometry as people write it, without escapes.
 fn is_geometry(argument: &str) -> bool {
     argument

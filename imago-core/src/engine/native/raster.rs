@@ -7,10 +7,10 @@ use crate::error::Result;
 pub(crate) struct Raster {
     pub(crate) width: usize,
     pub(crate) height: usize,
-    /// 1: gray, 3: RGB.
+    /// 1: gray, 2: gray and alpha, 3: RGB, 4: RGB and alpha.
     pub(crate) channels: usize,
     pub(crate) samples: Vec<u8>,
-    /// Whether all pixels are gray though there are three channels, to more than eight bits. ImageMagick's encoders look
+    /// Whether all pixels are gray though there are channels for colours, to more than eight bits. ImageMagick's encoders look
     /// for that and leave the colours out.
     pub(crate) gray: bool,
 }
@@ -29,9 +29,8 @@ impl Raster {
 
     /// Finds out whether all pixels are gray.
     pub(super) fn look_for_colors(&mut self) {
-        let (pixels, _) = self.samples.as_chunks::<3>();
-        let is_gray = |[red, green, blue]: &[u8; 3]| red == green && green == blue;
-        self.gray = self.channels == 3 && pixels.iter().all(is_gray);
+        let is_gray = |pixel: &[u8]| pixel[0] == pixel[1] && pixel[1] == pixel[2];
+        self.gray = self.channels >= 3 && self.samples.chunks_exact(self.channels).all(is_gray);
     }
 
     pub(super) fn stride(&self) -> usize {

@@ -34,26 +34,61 @@ pub(super) struct To {
 
 /// Resamples rows to another size.
 pub(super) fn resample(rows: &mut impl Rows, to: &To, stop: &Stop) -> Result<Raster> {
+    if has_alpha(rows.channels()) {
+        resample_as::<f32>(rows, to, stop)
+    } else {
+        resample_as::<u8>(rows, to, stop)
+    }
+}
+
+fn resample_as<T: Sample>(rows: &mut impl Rows, to: &To, stop: &Stop) -> Result<Raster> {
     let channels = rows.channels();
     let down = contributions(to.filter, rows.height(), to.height);
     let across = Across::new(to.filter, rows.width(), to.width, channels);
-    let mut raster = Raster {
-        width: to.width,
-        height: to.height,
-        channels,
-        samples: vec![0; to.width * to.height * channels],
-        gray: channels == 3,
-    };
+    let mut raster = Raster::new(to.width, to.height, channels);
+    raster.gray = channels >= 3;
     let arch = Arch::new();
     if to.across_first {
-        across_first(rows, &down, &across, &mut raster, arch, stop)?;
+        across_first::<T>(rows, &down, &across, &mut raster, arch, stop)?;
     } else {
-        down_first(rows, &down, &across, &mut raster, arch, stop)?;
+        down_first::<T>(rows, &down, &across, &mut raster, arch, stop)?;
     }
     Ok(raster)
 }
 
-fn down_first(
+/// How samples are kept until they are added up: as they come, or, beside alpha, each times that.
+trait Sample: Copy + Default + Into<f32> {
+    fn keep(source: &[u8], channels: usize, to: &mut [Self]);
+}
+
+impl Sample for u8 {
+    #[inline(always)]
+    fn keep(source: &[u8], _: usize, to: &mut [Self]) {
+        to[..source.len()].copy_from_slice(source);
+    }
+}
+
+impl Sample for f32 {
+    #[inline(always)]
+    fn keep(source: &[u8], channels: usize, to: &mut [Self]) {
+        for (source, to) in source
+            .chunks_exact(channels)
+            .zip(to.chunks_exact_mut(channels))
+        {
+            let alpha = Self::from(source[channels - 1]);
+            for (to, color) in to.iter_mut().zip(&source[..channels - 1]) {
+                *to = Self::from(*color) * (alpha / 255.0);
+            }
+            to[channels - 1] = alpha;
+        }
+    }
+}
+
+const fn has_alpha(channels: usize) -> bool {
+    channels.is_multiple_of(2)
+}
+
+fn down_first<T: Sample>(
     rows: &mut impl Rows,
     down: &[Contribution],
     across: &Across,
@@ -61,10 +96,9 @@ fn down_first(
     arch: Arch,
     stop: &Stop,
 ) -> Result<()> {
-    let stride = rows.width() * rows.channels();
-    let mut ring = Ring::new(stride, down, rows.height());
+    let mut ring = Ring::<T>::new(rows, down);
     let mut planes = across.planes();
-    let mut line = vec![0.0; stride.next_multiple_of(BLOCK)];
+    let mut line = vec![0.0; ring.padded];
     let out_stride = raster.stride();
     let mut sums = vec![0.0; out_stride];
     for (row, contribution) in down.iter().enumerate() {
@@ -86,8 +120,8 @@ fn down_first(
 }
 
 /// One output row, of source rows that are added up first.
-struct DownThenAcross<'a> {
-    sources: &'a [&'a [u8]],
+struct DownThenAcross<'a, T> {
+    sources: &'a [&'a [T]],
     weights: &'a [f32],
     line: &'a mut [f32],
     across: &'a Across,
@@ -96,21 +130,24 @@ struct DownThenAcross<'a> {
     out: &'a mut [u8],
 }
 
-impl WithSimd for DownThenAcross<'_> {
+impl<T: Sample> WithSimd for DownThenAcross<'_, T> {
     /// Whether the row is gray.
     type Output = bool;
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> bool {
+        let channels = self.across.channels;
         sum_rows(self.sources, self.weights, self.line);
+        clamp(self.line, channels, true);
         self.across.split(self.line, self.planes);
         self.across.apply(self.planes, self.sums);
+        clamp(self.sums, channels, false);
         round(self.sums, self.out);
-        is_gray(self.sums, self.across.channels)
+        is_gray(self.sums, channels)
     }
 }
 
-fn across_first(
+fn across_first<T: Sample>(
     rows: &mut impl Rows,
     down: &[Contribution],
     across: &Across,
@@ -126,11 +163,13 @@ fn across_first(
     let mut ring = vec![0.0_f32; reach * padded];
     let mut planes = across.planes();
     let mut band = vec![0; BAND * stride];
-    let mut sum = vec![0.0; padded];
+    let mut line = vec![T::default(); stride];
+    let mut sums = vec![0.0; padded];
     let mut done = 0;
     for (row, contribution) in down.iter().enumerate() {
         let range = contribution.range();
         while done < range.end {
+            // No more than is used up at once: what is behind the ring's end would overwrite what is in use.
             let count = (range.end - done).min(BAND);
             let band = &mut band[..count * stride];
             rows.read(band)?;
@@ -139,6 +178,7 @@ fn across_first(
                 let at = done % reach * padded;
                 arch.dispatch(AcrossOnly {
                     source,
+                    line: &mut line,
                     across,
                     planes: &mut planes,
                     out: &mut ring[at..at + out_stride],
@@ -152,7 +192,7 @@ fn across_first(
         let is_gray = arch.dispatch(DownOnly {
             sources: &sources,
             weights: &contribution.weights,
-            sums: &mut sum,
+            sums: &mut sums,
             channels: raster.channels,
             out: &mut raster.samples[row * out_stride..(row + 1) * out_stride],
         });
@@ -162,20 +202,24 @@ fn across_first(
 }
 
 /// One source row, resampled across.
-struct AcrossOnly<'a> {
+struct AcrossOnly<'a, T> {
     source: &'a [u8],
+    line: &'a mut [T],
     across: &'a Across,
     planes: &'a mut [f32],
     out: &'a mut [f32],
 }
 
-impl WithSimd for AcrossOnly<'_> {
+impl<T: Sample> WithSimd for AcrossOnly<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        self.across.split(self.source, self.planes);
+        let channels = self.across.channels;
+        T::keep(self.source, channels, self.line);
+        self.across.split(self.line, self.planes);
         self.across.apply(self.planes, self.out);
+        clamp(self.out, channels, true);
     }
 }
 
@@ -195,16 +239,18 @@ impl WithSimd for DownOnly<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> bool {
         sum_rows(self.sources, self.weights, self.sums);
-        let sums = &self.sums[..self.out.len()];
+        let sums = &mut self.sums[..self.out.len()];
+        clamp(sums, self.channels, false);
         round(sums, self.out);
         is_gray(sums, self.channels)
     }
 }
 
 /// The latest rows of a source, as many as one output row needs.
-struct Ring {
-    samples: Vec<u8>,
+struct Ring<T> {
+    samples: Vec<T>,
     stride: usize,
+    channels: usize,
     /// The length of a row in the ring, which blocks may be read from to its end.
     padded: usize,
     capacity: usize,
@@ -214,18 +260,21 @@ struct Ring {
     band: Vec<u8>,
 }
 
-impl Ring {
-    fn new(stride: usize, down: &[Contribution], height: usize) -> Self {
+impl<T: Sample> Ring<T> {
+    fn new(rows: &impl Rows, down: &[Contribution]) -> Self {
+        let channels = rows.channels();
+        let stride = rows.width() * channels;
         let reach = down.iter().map(|one| one.weights.len()).max().unwrap_or(0);
         let padded = stride.next_multiple_of(BLOCK);
         let capacity = reach + BAND;
         Self {
-            samples: vec![0; capacity * padded],
+            samples: vec![T::default(); capacity * padded],
             stride,
+            channels,
             padded,
             capacity,
             read: 0,
-            height,
+            height: rows.height(),
             band: vec![0; BAND * stride],
         }
     }
@@ -238,14 +287,14 @@ impl Ring {
             rows.read(band)?;
             for row in band.chunks_exact(self.stride) {
                 let at = self.read % self.capacity * self.padded;
-                self.samples[at..at + self.stride].copy_from_slice(row);
+                T::keep(row, self.channels, &mut self.samples[at..at + self.stride]);
                 self.read += 1;
             }
         }
         Ok(())
     }
 
-    fn rows(&self, contribution: &Contribution) -> Vec<&[u8]> {
+    fn rows(&self, contribution: &Contribution) -> Vec<&[T]> {
         contribution
             .range()
             .map(|row| &self.samples[row % self.capacity * self.padded..][..self.padded])
@@ -253,7 +302,7 @@ impl Ring {
     }
 }
 
-/// Adds up rows, each times its weight, and clamps the sums. All are as long as `sums`, a multiple of [`BLOCK`].
+/// Adds up rows, each times its weight. All are as long as `sums`, a multiple of [`BLOCK`].
 #[inline(always)]
 fn sum_rows<T: Copy + Into<f32>>(rows: &[&[T]], weights: &[f32], sums: &mut [f32]) {
     for (index, out) in sums.chunks_exact_mut(BLOCK).enumerate() {
@@ -265,9 +314,34 @@ fn sum_rows<T: Copy + Into<f32>>(rows: &[&[T]], weights: &[f32], sums: &mut [f32
                 *sum += (*sample).into() * weight;
             }
         }
-        for (to, sum) in out.iter_mut().zip(&block) {
-            *to = sum.clamp(0.0, 255.0);
+        out.copy_from_slice(&block);
+    }
+}
+
+/// Clamps samples to what fits. Colours beside alpha are divided by that before, and multiplied by it `again` after.
+#[inline(always)]
+fn clamp(samples: &mut [f32], channels: usize, again: bool) {
+    /// Less alpha than this is none.
+    const NOTHING: f32 = 1.0e-4;
+    if !has_alpha(channels) {
+        for sample in samples {
+            *sample = sample.clamp(0.0, 255.0);
         }
+        return;
+    }
+    for pixel in samples.chunks_exact_mut(channels) {
+        let alpha = pixel[channels - 1];
+        let reciprocal = if alpha.abs() < NOTHING {
+            0.0
+        } else {
+            255.0 / alpha
+        };
+        let alpha = alpha.clamp(0.0, 255.0);
+        let factor = if again { alpha / 255.0 } else { 1.0 };
+        for color in &mut pixel[..channels - 1] {
+            *color = (*color * reciprocal).clamp(0.0, 255.0) * factor;
+        }
+        pixel[channels - 1] = alpha;
     }
 }
 
@@ -308,20 +382,25 @@ impl Across {
     /// Puts the samples of each channel side by side. There may be more samples than that.
     #[inline(always)]
     fn split<T: Copy + Into<f32>>(&self, line: &[T], planes: &mut [f32]) {
+        match self.channels {
+            1 => self.split_channels::<T, 1>(line, planes),
+            2 => self.split_channels::<T, 2>(line, planes),
+            3 => self.split_channels::<T, 3>(line, planes),
+            _ => self.split_channels::<T, 4>(line, planes),
+        }
+    }
+
+    #[inline(always)]
+    fn split_channels<T: Copy + Into<f32>, const CHANNELS: usize>(
+        &self,
+        line: &[T],
+        planes: &mut [f32],
+    ) {
         let length = self.plane - self.taps;
-        let line = &line[..length * self.channels];
-        if self.channels == 3 {
-            let (red, rest) = planes.split_at_mut(self.plane);
-            let (green, blue) = rest.split_at_mut(self.plane);
-            let (pixels, _) = line.as_chunks::<3>();
-            for (((pixel, red), green), blue) in pixels.iter().zip(red).zip(green).zip(blue) {
-                *red = pixel[0].into();
-                *green = pixel[1].into();
-                *blue = pixel[2].into();
-            }
-        } else {
-            for (to, sample) in planes.iter_mut().zip(line) {
-                *to = (*sample).into();
+        let (pixels, _) = line[..length * CHANNELS].as_chunks::<CHANNELS>();
+        for (channel, plane) in planes.chunks_exact_mut(self.plane).enumerate() {
+            for (to, pixel) in plane.iter_mut().zip(pixels) {
+                *to = pixel[channel].into();
             }
         }
     }
@@ -342,26 +421,27 @@ impl Across {
             }
             width /= 2;
         }
-        sums[0].clamp(0.0, 255.0)
+        sums[0]
     }
 
     #[inline(always)]
     fn apply(&self, planes: &[f32], out: &mut [f32]) {
+        match self.channels {
+            1 => self.apply_channels::<1>(planes, out),
+            2 => self.apply_channels::<2>(planes, out),
+            3 => self.apply_channels::<3>(planes, out),
+            _ => self.apply_channels::<4>(planes, out),
+        }
+    }
+
+    #[inline(always)]
+    fn apply_channels<const CHANNELS: usize>(&self, planes: &[f32], out: &mut [f32]) {
         let outputs = self.starts.iter().zip(self.weights.chunks_exact(self.taps));
-        if self.channels == 3 {
-            let (red, rest) = planes.split_at(self.plane);
-            let (green, blue) = rest.split_at(self.plane);
-            let (pixels, _) = out.as_chunks_mut::<3>();
-            for ((start, weights), pixel) in outputs.zip(pixels) {
-                *pixel = [
-                    self.dot(red, *start, weights),
-                    self.dot(green, *start, weights),
-                    self.dot(blue, *start, weights),
-                ];
-            }
-        } else {
-            for ((start, weights), sample) in outputs.zip(out) {
-                *sample = self.dot(planes, *start, weights);
+        let (pixels, _) = out.as_chunks_mut::<CHANNELS>();
+        for ((start, weights), pixel) in outputs.zip(pixels) {
+            for (channel, sample) in pixel.iter_mut().enumerate() {
+                let plane = &planes[channel * self.plane..(channel + 1) * self.plane];
+                *sample = self.dot(plane, *start, weights);
             }
         }
     }
@@ -390,10 +470,9 @@ fn round(samples: &[f32], out: &mut [u8]) {
 )]
 fn is_gray(samples: &[f32], channels: usize) -> bool {
     let quantum = |sample: f32| (sample * 257.0 + 0.5) as i32;
-    let (pixels, _) = samples.as_chunks::<3>();
-    channels == 3
-        && pixels.iter().all(|pixel| {
-            let [red, green, blue] = pixel.map(quantum);
-            red == green && green == blue
+    channels >= 3
+        && samples.chunks_exact(channels).all(|pixel| {
+            let red = quantum(pixel[0]);
+            quantum(pixel[1]) == red && quantum(pixel[2]) == red
         })
 }

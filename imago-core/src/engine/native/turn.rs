@@ -13,7 +13,9 @@ pub(super) fn turn(raster: Raster, turn: Turn) -> Raster {
     }
     match raster.channels {
         1 => turn_pixels::<1>(&raster, turn),
-        _ => turn_pixels::<3>(&raster, turn),
+        2 => turn_pixels::<2>(&raster, turn),
+        3 => turn_pixels::<3>(&raster, turn),
+        _ => turn_pixels::<4>(&raster, turn),
     }
 }
 

@@ -166,8 +166,8 @@ const DEADLY: &[libc::c_long] = &[
 /// `prctl(PR_SET_VMA, …)` names memory, which the C library does.
 const PR_SET_VMA: u64 = 0x5356_4d41;
 
-/// Restricts all threads of this process. False if the kernel does not have it.
-pub(super) fn restrict() -> Result<bool, Box<dyn Error + Send + Sync>> {
+/// Restricts all threads of this process, which may yet become another `program`. False if the kernel does not have it.
+pub(super) fn restrict(program: bool) -> Result<bool, Box<dyn Error + Send + Sync>> {
     let mut allowed: BTreeMap<i64, Vec<SeccompRule>> = ALLOWED
         .iter()
         .chain(ALLOWED_HERE)
@@ -207,7 +207,13 @@ pub(super) fn restrict() -> Result<bool, Box<dyn Error + Send + Sync>> {
         ),
     ]);
     let unknown = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
-    let deadly = DEADLY.iter().map(|call| (*call, Vec::new())).collect();
+    let mut deadly: BTreeMap<i64, Vec<SeccompRule>> =
+        DEADLY.iter().map(|call| (*call, Vec::new())).collect();
+    if program {
+        // Which one, says Landlock.
+        deadly.remove(&libc::SYS_execve);
+        allowed.insert(libc::SYS_execve, Vec::new());
+    }
     let arch = std::env::consts::ARCH.try_into()?;
     let filters = [
         SeccompFilter::new(

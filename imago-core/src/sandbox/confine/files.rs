@@ -10,8 +10,6 @@ use landlock::{
     RulesetStatus, Scope,
 };
 
-use super::Setup;
-
 /// What libraries load when it is first wanted: their own parts, fonts and what describes them, colour profiles,
 /// ImageMagick's tables, names of types. None of it is anybody's secret.
 const READ_ONLY: &[&str] = &[
@@ -46,8 +44,18 @@ const READ_ONLY: &[&str] = &[
     "/var/lib/ghostscript",
 ];
 
+/// What is allowed beside [`READ_ONLY`].
+#[derive(Debug, Default)]
+pub(super) struct More {
+    pub(super) read_only: Vec<PathBuf>,
+    /// Where files may be written.
+    pub(super) writable: PathBuf,
+    /// The program that may be run.
+    pub(super) program: Option<PathBuf>,
+}
+
 /// Restricts this process, and gives the version of Landlock's interface by which it was done; 0 if the kernel has none.
-pub(super) fn restrict(setup: &Setup) -> Result<u32, Box<dyn Error + Send + Sync>> {
+pub(super) fn restrict(more: More) -> Result<u32, Box<dyn Error + Send + Sync>> {
     let abi = ABI::V6;
     let mut rules = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
@@ -55,11 +63,10 @@ pub(super) fn restrict(setup: &Setup) -> Result<u32, Box<dyn Error + Send + Sync
         .handle_access(AccessNet::from_all(abi))?
         .scope(Scope::from_all(abi))?
         .create()?;
-    let given = setup.read_only.iter().map(PathBuf::from);
     let paths: BTreeSet<_> = READ_ONLY
         .iter()
         .map(PathBuf::from)
-        .chain(given)
+        .chain(more.read_only)
         .chain(libraries())
         .collect();
     for path in paths {
@@ -80,7 +87,14 @@ pub(super) fn restrict(setup: &Setup) -> Result<u32, Box<dyn Error + Send + Sync
         | AccessFs::MakeReg
         | AccessFs::RemoveFile
         | AccessFs::Truncate;
-    rules = rules.add_rule(PathBeneath::new(PathFd::new(&setup.scratch)?, access))?;
+    rules = rules.add_rule(PathBeneath::new(PathFd::new(&more.writable)?, access))?;
+    if let Some(program) = more.program {
+        // The kernel runs a program by way of the loader, which is the one that this program was run by.
+        for path in std::iter::once(program).chain(loader()) {
+            let access = AccessFs::ReadFile | AccessFs::Execute;
+            rules = rules.add_rule(PathBeneath::new(PathFd::new(path)?, access))?;
+        }
+    }
     let RestrictionStatus {
         ruleset, landlock, ..
     } = rules.restrict_self()?;
@@ -97,6 +111,19 @@ pub(super) fn restrict(setup: &Setup) -> Result<u32, Box<dyn Error + Send + Sync
             .unwrap_or(effective_abi as u32),
         _ => 0,
     })
+}
+
+/// The file that loads this process's libraries.
+fn loader() -> Option<PathBuf> {
+    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    let paths = maps
+        .lines()
+        .filter_map(|line| line.find('/').map(|at| Path::new(&line[at..])));
+    let is_loader = |path: &&Path| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.starts_with("ld-") || name.starts_with("ld."))
+    };
+    paths.into_iter().find(is_loader).map(Path::to_owned)
 }
 
 /// The directories that this process's libraries were loaded from, and of ImageMagick's the tables.

@@ -8,6 +8,7 @@ mod calls;
 mod files;
 
 use std::io;
+use std::path::PathBuf;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
@@ -103,9 +104,14 @@ pub(super) fn shut(setup: &Setup) -> Result<Ready> {
     let landlock = if setup.open.files {
         0
     } else {
-        files::restrict(setup).map_err(failed("Landlock"))?
+        let more = files::More {
+            read_only: setup.read_only.iter().map(PathBuf::from).collect(),
+            writable: PathBuf::from(&setup.scratch),
+            program: None,
+        };
+        files::restrict(more).map_err(failed("Landlock"))?
     };
-    let seccomp = !setup.open.calls && calls::restrict().map_err(failed("seccomp"))?;
+    let seccomp = !setup.open.calls && calls::restrict(false).map_err(failed("seccomp"))?;
     Ok(Ready { landlock, seccomp })
 }
 
@@ -114,4 +120,52 @@ pub(super) fn shut(setup: &Setup) -> Result<Ready> {
 #[expect(clippy::unnecessary_wraps, reason = "on Linux it can fail")]
 pub(super) fn shut(_: &Setup) -> Result<Ready> {
     Ok(Ready::default())
+}
+
+/// Shuts everything but a program, which this process is to become, and the directory that it is in.
+pub(super) fn shut_around(
+    program: &std::path::Path,
+) -> std::result::Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    const SECONDS: u64 = 600;
+    const MEMORY: u64 = 4 << 30;
+    for (resource, most) in [
+        (Resource::Core, 0),
+        (Resource::Nofile, DESCRIPTORS),
+        (Resource::Cpu, SECONDS),
+        (Resource::As, MEMORY),
+        (Resource::Fsize, MEMORY),
+    ] {
+        let limit = Rlimit {
+            current: Some(most),
+            maximum: Some(most),
+        };
+        setrlimit(resource, limit)?;
+    }
+    #[cfg(target_os = "linux")]
+    {
+        let here = std::env::current_dir()?;
+        let program = program.canonicalize()?;
+        let none = rustix::thread::CapabilitySet::empty();
+        let none = rustix::thread::CapabilitySets {
+            effective: none,
+            permitted: none,
+            inheritable: none,
+        };
+        rustix::thread::set_capabilities(None, none)?;
+        files::restrict(files::More {
+            read_only: [
+                "/etc/ghostscript",
+                "/etc/papersize",
+                "/usr/local/share/ghostscript",
+            ]
+            .map(PathBuf::from)
+            .to_vec(),
+            writable: here,
+            program: Some(program),
+        })?;
+        calls::restrict(true)?;
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = program;
+    Ok(())
 }

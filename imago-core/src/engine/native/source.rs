@@ -1,0 +1,97 @@
+//! What the native engine reads.
+
+use super::raster::Rows;
+use super::{jpeg, png};
+use crate::engine::Stop;
+use crate::engine::magick::libjpeg::Reader;
+use crate::error::Result;
+
+/// A source that is decoded row by row.
+pub(super) enum Source<'a> {
+    Jpeg(Reader<'a>),
+    Png(Box<png::Lines<'a>>),
+}
+
+/// A source, and what stands in for it at ImageMagick's.
+pub(super) struct Opened<'a> {
+    pub(super) source: Source<'a>,
+    pub(super) tiny: Vec<u8>,
+    /// ImageMagick's name of the format.
+    pub(super) format: &'static str,
+}
+
+impl<'a> Source<'a> {
+    /// Reads the header of some bytes. `None` for those that are not for the native engine.
+    pub(super) fn open(bytes: &'a [u8], stop: &'a Stop) -> Option<Opened<'a>> {
+        if let Some(tiny) = jpeg::stand_in(bytes) {
+            return Some(Opened {
+                source: Self::Jpeg(Reader::open(bytes, stop)?),
+                tiny,
+                format: "JPEG",
+            });
+        }
+        Some(Opened {
+            tiny: png::stand_in(bytes)?,
+            source: Self::Png(Box::new(png::Lines::open(bytes)?)),
+            format: "PNG",
+        })
+    }
+
+    pub(super) fn size(&self) -> (usize, usize) {
+        (self.width(), self.height())
+    }
+
+    /// Whether ImageMagick has the pixels as indexes into a table, and so takes another filter.
+    pub(super) fn is_indexed(&self) -> bool {
+        match self {
+            Self::Jpeg(reader) => reader.channels() == 1,
+            Self::Png(lines) => lines.is_indexed(),
+        }
+    }
+
+    /// Starts to decode, at so many eighths of the size if that can be.
+    pub(super) fn start(&mut self, eighths: u32) -> Option<()> {
+        match self {
+            Self::Jpeg(reader) => reader.start(eighths),
+            Self::Png(_) => Some(()),
+        }
+    }
+
+    /// Whether the source was whole, as far as it was read. Nothing can be read after.
+    pub(super) fn finish(self) -> bool {
+        match self {
+            Self::Jpeg(reader) => reader.finish(),
+            Self::Png(lines) => lines.finish(),
+        }
+    }
+}
+
+impl Rows for Source<'_> {
+    fn width(&self) -> usize {
+        match self {
+            Self::Jpeg(reader) => reader.size().0,
+            Self::Png(lines) => lines.width(),
+        }
+    }
+
+    fn height(&self) -> usize {
+        match self {
+            Self::Jpeg(reader) => reader.size().1,
+            Self::Png(lines) => lines.height(),
+        }
+    }
+
+    fn channels(&self) -> usize {
+        match self {
+            Self::Jpeg(reader) => reader.channels(),
+            Self::Png(lines) => lines.channels(),
+        }
+    }
+
+    fn read(&mut self, rows: &mut [u8]) -> Result<()> {
+        match self {
+            Self::Jpeg(reader) => jpeg::read(reader, rows),
+            Self::Png(lines) => lines.read(rows),
+        }
+    }
+}
