@@ -8,11 +8,12 @@ use std::time::{Duration, SystemTime};
 use futures_util::FutureExt;
 use imago_server::job::{
     ActionResult, ActionSpec, Cause, Ending, Failure, Fidelity, Idempotency, JobId, Milliseconds,
-    Status, Submission, Success, Webhook,
+    Status, Submission, Success,
 };
 use imago_server::store::{
-    Claim, Claimed, Counts, Filter, JobStore, Removed, SqliteStore, StoreError,
+    Claim, Claimed, Counts, Filter, JobStore, Noted, Removed, SqliteStore, StoreError,
 };
+use imago_server::webhook::Subscription;
 use tempfile::TempDir;
 
 use crate::support::soon;
@@ -64,7 +65,7 @@ impl Kept {
     }
 
     async fn finish(&self, claim: Claim, ending: Ending) -> bool {
-        self.store().finish(claim, ending).await.unwrap()
+        self.store().finish(claim, ending).await.unwrap() != Noted::Lost
     }
 
     async fn status(&self, job: JobId) -> Status {
@@ -673,9 +674,9 @@ async fn finished_jobs_expire(open: Open) {
 
 async fn webhooks_are_kept_until_they_are_settled(open: Open) {
     let mut kept = Kept::new(open, 10);
-    let webhook = Webhook {
+    let webhook = Subscription {
         url: "https://h/".to_owned(),
-        events: vec![Webhook::JOB_FINISHED.to_owned()],
+        events: None,
     };
     let submission = Submission {
         webhook: Some(webhook.clone()),
