@@ -523,10 +523,10 @@ impl Drop for Worker {
     }
 }
 
-/// Why a child failed. That it was told to stop is all that it may know; why, is known here.
+/// Why a child failed. It has only what was left of the time, and is told to stop in one way, whatever the reason.
 fn reason(failure: Error, stop: &Stop) -> Error {
-    match (failure.kind(), stop.check()) {
-        (ErrorKind::Canceled, Err(why)) => why,
+    match failure.kind() {
+        ErrorKind::Canceled | ErrorKind::Timeout => stop.error(),
         _ => failure,
     }
 }
