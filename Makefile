@@ -30,6 +30,11 @@ demo-s3: deps tools ## the same over a real S3 server
 .PHONY: test
 test: deps tools ## run all tests
 	$(CARGO) test --workspace
+	scripts/schemathesis.sh 5
+
+.PHONY: schemathesis
+schemathesis: deps tools ## try the API against its description, with more than 2000 requests
+	scripts/schemathesis.sh 200
 
 .PHONY: chaos
 chaos: deps tools ## kill the server CHAOS_KILLS times (default 200) under load; `make test` has five kills
@@ -54,20 +59,20 @@ bench-peers: deps tools ## measure Imago beside sharp, pyvips and others, and wr
 	target/release/bench-peers
 
 .PHONY: docs
-docs: deps ## write the pages that are generated: docs/operations.md, docs/conformance.md
+docs: deps ## write the pages that are generated: docs/operations.md, docs/conformance.md, docs/equality.md
 	IMAGO_WRITE_DOCS=1 $(CARGO) test -p imago-server --lib docs_are_fresh
 	IMAGO_WRITE_DOCS=1 $(CARGO) test -p imago-core --test conformance
+	IMAGO_WRITE_DOCS=1 $(CARGO) test -p imago-core --test equality
 
 .PHONY: fuzz
 fuzz: deps ## fuzz FUZZ_TARGET (default all) for FUZZ_SECONDS (default 600) each
 	scripts/fuzz.sh $${FUZZ_TARGET:-all} $${FUZZ_SECONDS:-600}
 
 .PHONY: hostile
-hostile: deps tools ## give HOSTILE_FILES (default 10000) damaged pictures to a server, and watch what it does with a part of them
+hostile: deps tools ## give HOSTILE_FILES (default 10000) damaged pictures to a server, and watch what it does
 	$(CARGO) build --release -p imago-server
 	$(CARGO) build --release -p testkit --bin hostile
-	target/release/hostile --files $${HOSTILE_FILES:-10000} --seed $${HOSTILE_SEED:-1}
-	target/release/hostile --files 500 --seed $${HOSTILE_SEED:-1} --trace target/hostile.trace
+	target/release/hostile --files $${HOSTILE_FILES:-10000} --seed $${HOSTILE_SEED:-1} --trace target/hostile.trace
 
 .PHONY: deps
 deps: ## install ImageMagick 7 where it is missing

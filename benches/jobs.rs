@@ -275,7 +275,7 @@ fn job() -> Submission {
         operations: vec!["resize 50%".to_owned()],
         mimetype: None,
         timeout: Duration::from_secs(60),
-        fidelity: Fidelity::Exact,
+        fidelity: Some(Fidelity::Exact),
         headers: BTreeMap::new(),
     };
     Submission {

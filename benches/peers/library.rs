@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use imago_core::sandbox::Sandbox;
 use imago_core::storage::Stores;
-use imago_core::{Action, Converter, Format, Pipeline};
+use imago_core::{Action, Converter, Fidelity, Format, Pipeline};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::runtime::Runtime;
@@ -101,9 +101,11 @@ fn done(
 /// A converter as the arguments of this process have it.
 async fn build(threads: usize) -> Result<Converter, String> {
     let is_asked = |word: &str| env::args().any(|argument| argument == word);
-    if is_asked(FAST) {
-        return Err("`fidelity: fast` is not in the library yet".to_owned());
-    }
+    let fidelity = if is_asked(FAST) {
+        Fidelity::Fast
+    } else {
+        Fidelity::Exact
+    };
     let sandbox = if is_asked(SANDBOX) {
         Sandbox::processes()
     } else {
@@ -113,6 +115,7 @@ async fn build(threads: usize) -> Result<Converter, String> {
     let builder = Converter::builder()
         .stores(stores.map_err(|error| error.to_string())?)
         .sandbox(sandbox)
+        .fidelity(fidelity)
         .threads(threads);
     builder.build().await.map_err(|error| error.to_string())
 }

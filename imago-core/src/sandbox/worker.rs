@@ -523,7 +523,8 @@ impl Drop for Worker {
     }
 }
 
-/// Why a child failed. It has only what was left of the time, and is told to stop in one way, whatever the reason.
+/// Why a child failed. It has only what was left of the time, and is told to stop in one way, whatever the reason: why, is
+/// known here.
 fn reason(failure: Error, stop: &Stop) -> Error {
     match failure.kind() {
         ErrorKind::Canceled | ErrorKind::Timeout => stop.error(),

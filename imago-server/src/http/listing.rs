@@ -61,7 +61,8 @@ fn filter(query: Option<&str>) -> Result<Filter, Problem> {
         status,
         labels,
         created_after: query.read("created_after", time, |value| {
-            humantime::parse_rfc3339(value).ok()
+            let time = chrono::DateTime::parse_from_rfc3339(value).ok()?;
+            Some(time.into())
         })?,
         limit: query
             .read("limit", &limit, |value| {
@@ -78,6 +79,14 @@ fn filter(query: Option<&str>) -> Result<Filter, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_those_of_rfc_3339() {
+        let time = |query| filter(Some(query)).unwrap().created_after.unwrap();
+        let utc = time("created_after=2026-11-23T01:26:42.5Z");
+        assert_eq!(time("created_after=2026-11-23T03:26:42.5%2B02:00"), utc);
+        assert!(time("created_after=0148-08-27T03:25:06Z") < std::time::SystemTime::UNIX_EPOCH);
+    }
 
     #[test]
     fn queries() {

@@ -115,6 +115,7 @@ fn culprit(pointer: impl Into<String>, detail: impl Into<String>) -> Culprit {
 pub(super) struct Work {
     #[schemars(length(min = 1))]
     actions: Vec<Object<Action>>,
+    #[serde(default, deserialize_with = "integer")]
     #[schemars(range(min = -100, max = 100))]
     priority: Option<i64>,
     webhook: Option<Object<Subscription>>,
@@ -201,6 +202,49 @@ impl Action {
             headers: self.headers.unwrap_or_default(),
         })
     }
+}
+
+/// An integer as JSON Schema has it: `10.0` is one too.
+fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    struct IntegerVisitor;
+    impl<'de> Visitor<'de> for IntegerVisitor {
+        type Value = Option<i64>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("i64")
+        }
+        fn visit_none<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+        fn visit_some<D: Deserializer<'de>>(
+            self,
+            deserializer: D,
+        ) -> Result<Self::Value, D::Error> {
+            deserializer.deserialize_any(self)
+        }
+        fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
+            Ok(Some(value))
+        }
+        fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
+            // Out of range all the same.
+            Ok(Some(i64::try_from(value).unwrap_or(i64::MAX)))
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a whole number is saturated, and refused as out of range"
+        )]
+        fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Self::Value, E> {
+            if value.fract() == 0.0 {
+                Ok(Some(value as i64))
+            } else {
+                Err(E::invalid_type(serde::de::Unexpected::Float(value), &self))
+            }
+        }
+    }
+    deserializer.deserialize_option(IntegerVisitor)
 }
 
 /// Reads the body, or says which member is wrong and what was expected there.

@@ -223,7 +223,7 @@ fn list(schemas: &mut Schemas) -> Endpoint {
             query(
                 "cursor",
                 "What `next` of the page before says",
-                json!({"type": "string"}),
+                json!({"type": "string", "pattern": "^[0-7][0-9a-f]{15}$"}),
             ),
         ],
         answers: vec![(

@@ -99,6 +99,9 @@ fn operation(endpoint: Endpoint, problem: &Value) -> Value {
         if !answer.content.is_empty() {
             response["content"] = content(answer.content);
         }
+        if status == 202 {
+            response["links"] = links();
+        }
         responses.insert(status.to_string(), response);
     }
     for &status in endpoint.problems {
@@ -129,6 +132,18 @@ fn operation(endpoint: Endpoint, problem: &Value) -> Value {
         operation["requestBody"] = json!({"required": true, "content": content(body)});
     }
     operation
+}
+
+/// What can be done with a job whose document or id an answer has.
+fn links() -> Value {
+    ["followJob", "followJobEvents", "removeJob", "retryJob"]
+        .map(|id| {
+            let link = json!({"operationId": id, "parameters": {"id": "$response.body#/id"}});
+            (id.to_owned(), link)
+        })
+        .into_iter()
+        .collect::<Map<_, _>>()
+        .into()
 }
 
 fn content(body: Body) -> Value {
