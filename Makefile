@@ -34,7 +34,7 @@ test: deps tools ## run all tests
 
 .PHONY: schemathesis
 schemathesis: deps tools ## try the API against its description, with more than 2000 requests
-	scripts/schemathesis.sh 200
+	scripts/schemathesis.sh 250
 
 .PHONY: chaos
 chaos: deps tools ## kill the server CHAOS_KILLS times (default 200) under load; `make test` has five kills

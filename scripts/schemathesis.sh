@@ -3,14 +3,14 @@
 #
 #     scripts/schemathesis.sh [EXAMPLES] [SERVER]
 #
-# EXAMPLES is how many random requests each of the endpoints gets at most (default 200, which makes more than 2000 in all);
+# EXAMPLES is how many random requests each of the endpoints gets at most (default 250, which makes more than 2000 in all);
 # SERVER is the program, by default the one that cargo builds. The server reaches one folder of files and nothing else: what is
 # made up is never fetched from anywhere.
 set -euo pipefail
 
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 tools=${IMAGO_TOOLS:-$repo/target/tools}
-examples=${1:-200}
+examples=${1:-250}
 server=${2:-}
 if [[ -z $server ]]; then
     cargo build --quiet --manifest-path "$repo/Cargo.toml" -p imago-server
@@ -28,7 +28,7 @@ clean() {
 trap clean EXIT
 
 mkdir "$work/files"
-printf 'P3 2 2 255 255 0 0 0 255 0 0 0 255 9 9 9' >"$work/files/in.ppm"
+printf 'P3 2 2 255 255 0 0 0 255 0 0 0 255 9 9 9\n' >"$work/files/in.ppm"
 env -i PATH="$PATH" HOME="$work" LD_LIBRARY_PATH="${LD_LIBRARY_PATH:-}" RUST_LOG=imago_server=info,imago_server::access=off \
     "$server" --listen 127.0.0.1:0 --data "$work/data" --file-root "$work/files" --allow "file://$work/files/" \
     2>"$work/log" &

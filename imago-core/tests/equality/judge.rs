@@ -5,7 +5,7 @@ use std::path::Path;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use imago_core::storage::{Get, Location, ObjectHeaders, Stores};
-use imago_core::{Action, Converter};
+use imago_core::{Action, Converter, Fidelity};
 use tokio::runtime::Runtime;
 
 use crate::cases::Case;
@@ -104,8 +104,8 @@ impl<'a> Judge<'a> {
         magick(self.inputs, &words);
 
         let mut wrong = Vec::new();
-        let (engine, ours) = self.convert(&case, case.format);
-        let (_, pixels) = self.convert(&case, "pam");
+        let (engine, ours) = self.convert(&case, case.format, Fidelity::Exact);
+        let (_, pixels) = self.convert(&case, "pam", Fidelity::Exact);
         let theirs = std::fs::read(folder.join(&coded)).expect("`magick` wrote it");
         let expected = std::fs::read(folder.join("theirs.pam")).expect("`magick` wrote it");
         if case.engine.is_some_and(|expected| expected != engine) {
@@ -148,10 +148,17 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn convert(&self, case: &Case, format: &str) -> (String, Vec<u8>) {
+    /// Converts by Imago: what did it, and the file.
+    pub(crate) fn convert(
+        &self,
+        case: &Case,
+        format: &str,
+        fidelity: Fidelity,
+    ) -> (String, Vec<u8>) {
         let outfile = format!("memory://out/{:?}.{format}", std::thread::current().id());
-        let action =
-            Action::new(format!("memory://in/{}", case.source), &outfile).operations([&case.chain]);
+        let action = Action::new(format!("memory://in/{}", case.source), &outfile)
+            .operations([&case.chain])
+            .fidelity(fidelity);
         self.runtime.block_on(async {
             let outcome = self.converter.convert(&action).await;
             let outcome = outcome.unwrap_or_else(|error| panic!("{case}: {error}"));
@@ -193,7 +200,7 @@ fn differences(folder: &Path, ours: &str, theirs: &str) -> Vec<String> {
 }
 
 /// How near two PAM files of eight bits are. Colours count by their alpha: those of transparent pixels can't be seen.
-fn psnr(ours: &[u8], theirs: &[u8]) -> Result<f64, String> {
+pub(crate) fn psnr(ours: &[u8], theirs: &[u8]) -> Result<f64, String> {
     const END: &[u8] = b"ENDHDR\n";
     let split = |pam: &[u8]| {
         let at = pam.windows(END.len()).position(|window| window == END);

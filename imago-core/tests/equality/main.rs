@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use cases::Case;
+use imago_core::Fidelity;
 use judge::Verdict;
 
 #[test]
@@ -40,6 +41,30 @@ fn random_chains_are_equal_too() {
             .expect("IMAGO_RANDOM_CASES is a number of cases")
     });
     fail_on(&run(random::cases(count)));
+}
+
+/// Less than exact is asked for: the size is the same, and the picture is about that.
+#[test]
+fn fast_is_near() {
+    let folder = tempfile::tempdir().expect("a folder for temporary files can be created");
+    sources::make(folder.path());
+    let judge = judge::Judge::new(folder.path());
+    for (source, chain, differs) in [
+        ("large.jpg", "-resize 60%", false),
+        ("large.jpg", "-resize 50%", true),
+        ("large.jpg", "-resize 200x200", true),
+        ("large.jpg", "-thumbnail 100x100", true),
+        ("large.jpg", "-resize 1000x20!", false),
+        ("turned-6.jpg", "-auto-orient -resize 60x60", true),
+        ("photo.png", "-resize 60x60", false),
+    ] {
+        let case = Case::new(source, chain, "pam");
+        let (_, exact) = judge.convert(&case, "pam", Fidelity::Exact);
+        let (_, fast) = judge.convert(&case, "pam", Fidelity::Fast);
+        let near = judge::psnr(&fast, &exact).unwrap_or_else(|why| panic!("{case}: {why}"));
+        assert_eq!(near.is_finite(), differs, "{case}: {near} dB");
+        assert!(near > 28.0, "{case}: {near} dB");
+    }
 }
 
 fn fail_on(verdicts: &[Verdict]) {

@@ -313,12 +313,13 @@ impl Lane<'_> {
 
     /// At how many eighths of its size the picture is to be decoded: fewer only where that may show.
     fn eighths(&self, from: (usize, usize), size: (usize, usize)) -> u32 {
-        let is_larger = |times: usize| from.0 >= times * size.0 && from.1 >= times * size.1;
+        let is_enough =
+            |part: usize| from.0.div_ceil(part) >= size.0 && from.1.div_ceil(part) >= size.1;
         if self.conversion.fidelity == Fidelity::Exact {
             return WHOLE;
         }
         // Those that libjpeg has fast transforms for.
-        let enough = [1, 2, 4].into_iter().find(|part| is_larger(8 / part));
+        let enough = [1, 2, 4].into_iter().find(|part| is_enough(8 / part));
         enough.map_or(WHOLE, |part| u32::try_from(part).unwrap_or(WHOLE))
     }
 

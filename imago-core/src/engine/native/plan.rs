@@ -139,8 +139,15 @@ const APART: &[&str] = &[
 /// Defines that only encoders look at.
 const DEFINES: &[&str] = &["jpeg:", "png:", "webp:", "heic:", "tiff:", "avif:"];
 
-/// Those of them that encoders take for more than a word about coding.
-const NOT_DEFINES: &[&str] = &["jpeg:extent", "jpeg:size", "jpeg:colorspace"];
+/// Those of them that the native encoder does not heed, and those that are more than a word about coding.
+const NOT_DEFINES: &[&str] = &[
+    "jpeg:arithmetic-coding",
+    "jpeg:colorspace",
+    "jpeg:dct-method",
+    "jpeg:extent",
+    "jpeg:optimize-coding",
+    "jpeg:size",
+];
 
 impl<'a> Part<'a> {
     pub(super) fn of(step: &'a Step) -> Self {
@@ -200,6 +207,28 @@ fn is_geometry(argument: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn steps_are_told_apart() {
+        for (operations, native) in [
+            ("-resize 200x200 -quality 80 -strip", 3),
+            (
+                "-auto-orient -thumbnail 50x50^ -gravity center -extent 50x50",
+                4,
+            ),
+            ("-resize 50% -unsharp 0x1 -resize 50%", 1),
+            ("-resize '%[fx:w/2]'", 0),
+            ("-comment '%wx%h' -resize 5", 0),
+            ("-define filter:blur=2 -resize 5", 0),
+            ("-define jpeg:restart-interval=3 -resize 5", 2),
+            ("-define JPEG:Extent=9kb -resize 5", 0),
+            ("-rotate 90 -rotate 45", 1),
+            ("-fill pattern:bricks -resize 5", 0),
+        ] {
+            let pipeline: crate::Pipeline = operations.parse().expect(operations);
+            assert_eq!(pipeline.native_steps(), native, "{operations}");
+        }
+    }
 
     #[test]
     fn turns_add_up() {

@@ -76,7 +76,7 @@ pub(super) fn of(resource: Resource, schemas: &mut Schemas) -> Vec<Endpoint> {
                 200,
                 success(
                     "An event `job` with the job's document at once and on every change, until it has finished",
-                    vec![("text/event-stream", json!({"type": "string"}))],
+                    vec![("text/event-stream", event())],
                 ),
             )],
             problems: &[400, 404, 500, 503],
@@ -168,7 +168,7 @@ fn submission_of(schemas: &mut Schemas) -> Endpoint {
             json!({
                 "name": "Idempotency-Key", "in": "header",
                 "description": "A second submission with the same key within 24 hours is answered as the first, and queues nothing",
-                "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+                "schema": {"type": "string", "pattern": r"^[!-~]([\t -~]{0,253}[!-~])?$"},
             }),
         ],
         body: Some(json_body(schemas.read::<submission::Work>())),
@@ -311,6 +311,22 @@ fn image() -> Body {
         ("application/octet-stream", json!({})),
         ("image/*", json!({})),
     ]
+}
+
+/// A server-sent event, field by field.
+fn event() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "event": {"const": "job"},
+            "data": {
+                "type": "string",
+                "contentMediaType": "application/json",
+                "contentSchema": {"$ref": "#/components/schemas/Job"},
+            },
+        },
+        "required": ["event", "data"],
+    })
 }
 
 fn job_id() -> Value {
