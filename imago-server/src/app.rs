@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -15,6 +16,7 @@ use crate::job::runner::Runner;
 use crate::metrics::Metrics;
 use crate::store::{JobStore, StoreError};
 use crate::uploads::Uploads;
+use crate::webhook::{self, Webhooks};
 
 /// The server, but for its sockets: what is set, what runs actions, where jobs are kept, and whether it is about to end.
 pub struct App {
@@ -22,6 +24,7 @@ pub struct App {
     pub(crate) store: Arc<dyn JobStore>,
     pub(crate) runner: Arc<dyn Runner>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) webhooks: Webhooks,
     /// How fast the queue empties.
     rate: Arc<DrainRate>,
     /// Images that requests bring in their bodies.
@@ -44,9 +47,14 @@ impl std::fmt::Debug for App {
 
 impl App {
     /// A server that keeps its jobs in this store and runs their actions by this runner.
-    pub fn new(config: Config, store: Arc<dyn JobStore>, runner: Arc<dyn Runner>) -> Self {
+    pub fn new(
+        config: Config,
+        store: Arc<dyn JobStore>,
+        runner: Arc<dyn Runner>,
+    ) -> imago_core::Result<Self> {
         let metrics = Arc::<Metrics>::default();
-        Self {
+        Ok(Self {
+            webhooks: Webhooks::new(&config.webhook)?,
             config,
             store,
             rate: Arc::default(),
@@ -56,7 +64,7 @@ impl App {
             metrics,
             draining: CancellationToken::new(),
             closing: CancellationToken::new(),
-        }
+        })
     }
 
     /// Where jobs are kept.
@@ -73,7 +81,15 @@ impl App {
             Arc::clone(&self.runner),
             most,
             Arc::clone(&self.rate),
+            Arc::clone(&self.metrics),
         );
+        let webhooks = webhook::send_what_is_due(
+            Arc::clone(&self.store),
+            self.webhooks.clone(),
+            Arc::clone(&self.metrics),
+        );
+        // Goes on while actions end, and is dropped with this function.
+        let mut webhooks = JoinSet::from_iter([webhooks]);
         tokio::select! {
             () = shutdown => {}
             () = self.forget_old_jobs() => {}
@@ -92,6 +108,7 @@ impl App {
                 "jobs that have not finished go on when the server starts again"
             );
         }
+        webhooks.shutdown().await;
         self.closing.cancel();
     }
 

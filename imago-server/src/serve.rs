@@ -67,7 +67,7 @@ pub async fn serve(config: Config) -> Result<bool, Box<dyn Error + Send + Sync>>
             source.unwrap_or_default()
         ))
     })?;
-    let app = Arc::new(App::new(config, Arc::new(store), Arc::new(converter)));
+    let app = Arc::new(App::new(config, Arc::new(store), Arc::new(converter))?);
     let stop = CancellationToken::new();
     let shutdown = async {
         let name = signals.next().await;

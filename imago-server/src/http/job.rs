@@ -13,6 +13,7 @@ use super::query::{Query, shown};
 use super::{Answer, whole};
 use crate::app::App;
 use crate::job::{JobId, Snapshot};
+use crate::metrics::JobEvent;
 use crate::store::Removed;
 
 /// The longest that an answer is held back.
@@ -57,6 +58,7 @@ pub(super) async fn remove(app: &App, parts: &Parts, id: &str) -> Result<Answer,
     match app.store.remove(job).await? {
         Removed::Unknown => Err(unknown(id)),
         Removed::Canceled => {
+            app.metrics.jobs(JobEvent::Canceled, 1);
             log::info!("job.id":% = job; "job canceled");
             Ok(document(StatusCode::OK, &*get(app, job, id).await?))
         }

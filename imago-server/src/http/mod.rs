@@ -37,8 +37,13 @@ pub fn read_submission(
     body: &[u8],
     limits: &crate::config::Limits,
     runner: &dyn crate::job::runner::Runner,
-) -> Result<crate::job::Submission, Response<impl hyper::body::Body + use<>>> {
-    let read = submission::read(body, limits, runner);
+) -> Result<crate::job::Submission, Response<Full<Bytes>>> {
+    static WEBHOOKS: std::sync::LazyLock<crate::webhook::Webhooks> =
+        std::sync::LazyLock::new(|| {
+            let config = crate::config::Webhook::default();
+            crate::webhook::Webhooks::new(&config).expect("a client can be set up")
+        });
+    let read = submission::read(body, limits, runner, &WEBHOOKS);
     read.map(|(submission, _)| submission).map_err(|problem| {
         Answer::from(problem).map(|body| match body {
             Either::Left(whole) => whole,

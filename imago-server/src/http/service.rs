@@ -84,25 +84,26 @@ impl Service {
                 resource.allow(),
             ));
         }
+        // The large ones are apart, or each of ten thousand waiting polls would have room for the largest.
         match resource {
             Resource::Work if parts.method == Method::POST => {
-                submit::submit(&self.app, parts, body).await
+                Box::pin(submit::submit(&self.app, parts, body)).await
             }
-            Resource::Work => listing::list(&self.app, parts).await,
+            Resource::Work => Box::pin(listing::list(&self.app, parts)).await,
             Resource::Job if parts.method == Method::DELETE => {
-                job::remove(&self.app, parts, id).await
+                Box::pin(job::remove(&self.app, parts, id)).await
             }
             Resource::Job => job::follow(&self.app, parts, id).await,
-            Resource::Events => events::stream(&self.app, parts, id).await,
-            Resource::Retry => job::retry(&self.app, parts, id).await,
-            Resource::Convert => convert::convert(&self.app, parts, body).await,
-            Resource::Identify => identify::identify(&self.app, parts, body).await,
+            Resource::Events => Box::pin(events::stream(&self.app, parts, id)).await,
+            Resource::Retry => Box::pin(job::retry(&self.app, parts, id)).await,
+            Resource::Convert => Box::pin(convert::convert(&self.app, parts, body)).await,
+            Resource::Identify => Box::pin(identify::identify(&self.app, parts, body)).await,
             Resource::Formats => Ok(formats::formats(&self.app)),
             Resource::Operations => Ok(operations::list()),
             Resource::Health => Ok(health::health()),
             Resource::OpenApi => Ok(openapi::document()),
-            Resource::Metrics => Ok(metrics::metrics(&self.app).await),
-            Resource::Ready => health::ready(&self.app).await,
+            Resource::Metrics => Ok(Box::pin(metrics::metrics(&self.app)).await),
+            Resource::Ready => Box::pin(health::ready(&self.app)).await,
         }
     }
 }

@@ -13,7 +13,7 @@ use std::marker::PhantomData;
 use hyper::StatusCode;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_path_to_error::Segment;
 
@@ -21,6 +21,7 @@ use super::problem::{Culprit, MOST_ERRORS, Problem, status_of};
 use crate::config::Limits;
 use crate::job::runner::{Planned, Runner};
 use crate::job::{ActionSpec, Fidelity, Submission};
+use crate::webhook::{Subscription, Webhooks};
 
 /// The priorities that there are.
 const PRIORITIES: std::ops::RangeInclusive<i64> = -100..=100;
@@ -34,10 +35,11 @@ pub(crate) fn read(
     body: &[u8],
     limits: &Limits,
     runner: &dyn Runner,
+    webhooks: &Webhooks,
 ) -> Result<(Submission, Vec<Planned>), Problem> {
     let work = parse(body)?;
     let count = work.actions.len();
-    let mut errors = work.check(limits);
+    let mut errors = work.check(limits, webhooks);
     if !errors.is_empty() {
         let detail = match errors.as_slice() {
             [only] => only.detail.clone(),
@@ -55,6 +57,7 @@ pub(crate) fn read(
             .and_then(|p| i32::try_from(p).ok())
             .unwrap_or_default(),
         labels: work.labels.unwrap_or_default(),
+        webhook: work.webhook.map(|Object(subscription)| subscription),
         ..Submission::default()
     };
     let mut plans = Vec::with_capacity(count);
@@ -116,8 +119,7 @@ pub(super) struct Work {
     #[serde(default, deserialize_with = "integer")]
     #[schemars(range(min = -100, max = 100))]
     priority: Option<i64>,
-    #[schemars(with = "Option<crate::job::Webhook>")]
-    webhook: Option<IgnoredAny>,
+    webhook: Option<Object<Subscription>>,
     labels: Option<BTreeMap<String, String>>,
 }
 
@@ -137,7 +139,7 @@ struct Action {
 
 impl Work {
     /// What is wrong with what concerns the job as a whole.
-    fn check(&self, limits: &Limits) -> Vec<Culprit> {
+    fn check(&self, limits: &Limits, webhooks: &Webhooks) -> Vec<Culprit> {
         let mut errors = Vec::new();
         let count = self.actions.len();
         if count == 0 || count > limits.actions {
@@ -154,10 +156,11 @@ impl Work {
             let detail = format!("expected an integer from {first} to {last}, got {priority}");
             errors.push(culprit("/priority", detail));
         }
-        if self.webhook.is_some() {
-            // To ignore it would be to do something else than asked.
-            let detail = "this version does not support `webhook` yet; leave it out";
-            errors.push(culprit("/webhook", detail));
+        if let Some(Object(subscription)) = &self.webhook
+            && let Err(wrong) = webhooks.check(subscription)
+        {
+            let wrong = wrong.into_iter();
+            errors.extend(wrong.map(|(at, detail)| culprit(format!("/webhook{at}"), detail)));
         }
         let labels = self.labels.iter().flatten();
         if labels.clone().count() > MAX_LABELS {
@@ -284,6 +287,8 @@ fn mistyped(pointer: &str, text: &str) -> String {
         (_, Some("operations")) => "a string such as `resize 200x200`",
         (Some("mimetype"), _) => "a media type such as `image/jpeg`",
         (Some("timeout"), _) => "a number of seconds such as `30`",
+        (Some("url"), Some("webhook")) => "a URL such as `https://shop.example/hooks/imago`",
+        (Some("events"), Some("webhook")) => "an array of events such as `[\"job.finished\"]`",
         (Some("priority"), _) => "an integer such as `10`",
         (Some("labels"), _) => "an object of strings such as `{\"album\": \"rome\"}`",
         (_, Some("labels")) => "a string such as `rome`",
@@ -351,6 +356,10 @@ trait Expected: DeserializeOwned {
 
 impl Expected for Work {
     const EXPECTED: &str = r#"an object such as `{"actions": [{"infile": "s3://bucket/in.png", "outfile": "s3://bucket/out.jpg"}]}`"#;
+}
+
+impl Expected for Subscription {
+    const EXPECTED: &str = r#"an object such as `{"url": "https://shop.example/hooks/imago"}`"#;
 }
 
 impl Expected for Action {

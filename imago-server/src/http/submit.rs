@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::job::runner::Planned;
 use crate::job::{Idempotency, Submission};
 use crate::logging::REQUEST_ID;
+use crate::metrics::JobEvent;
 
 /// The longest `Idempotency-Key`, in bytes.
 const MAX_KEY: usize = 255;
@@ -71,7 +72,8 @@ pub(super) async fn submit(
     });
     let (mut submission, plans) = {
         let (app, id) = (Arc::clone(app), REQUEST_ID.get());
-        let read = move || submission::read(&bytes, &app.config.limits, &*app.runner);
+        let read =
+            move || submission::read(&bytes, &app.config.limits, &*app.runner, &app.webhooks);
         // A panic in there goes on here, and is answered as any handler's.
         tokio::task::spawn_blocking(move || REQUEST_ID.sync_scope(id, read))
             .await
@@ -87,6 +89,7 @@ pub(super) async fn submit(
     if submitted.is_repeat {
         log::info!("job.id":% = submitted.id; "job was accepted before");
     } else {
+        app.metrics.jobs(JobEvent::Accepted, 1);
         log::info!("job.id":% = submitted.id, "job.actions" = actions; "job accepted");
     }
 

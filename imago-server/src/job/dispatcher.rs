@@ -13,8 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::attempts::{Most, pause};
 use super::runner::Runner;
-use super::{Cause, DrainRate, Ending, Failure, Success};
-use crate::store::{Claim, Claimed, JobStore};
+use super::{Cause, DrainRate, Ending, Failure, Status, Success};
+use crate::metrics::{JobEvent, Metrics};
+use crate::store::{Claim, Claimed, JobStore, Noted};
 
 /// How long to leave a store alone that could not be asked.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
@@ -43,6 +44,7 @@ impl Dispatcher {
         runner: Arc<dyn Runner>,
         most: Most,
         rate: Arc<DrainRate>,
+        metrics: Arc<Metrics>,
     ) -> Self {
         let (stop, abort) = (CancellationToken::new(), CancellationToken::new());
         let dispatch = Dispatch {
@@ -51,6 +53,7 @@ impl Dispatcher {
             runner,
             most,
             rate,
+            metrics,
             tasks: JoinSet::new(),
             running: HashMap::new(),
         };
@@ -78,6 +81,7 @@ struct Dispatch {
     at_once: usize,
     most: Most,
     rate: Arc<DrainRate>,
+    metrics: Arc<Metrics>,
     tasks: JoinSet<()>,
     running: HashMap<Id, Running>,
 }
@@ -140,6 +144,7 @@ impl Dispatch {
                 store: Arc::clone(&self.store),
                 runner: Arc::clone(&self.runner),
                 most: self.most,
+                metrics: Arc::clone(&self.metrics),
                 progress: progress.clone(),
             };
             let abort = self.tasks.spawn(attempt.run(claimed));
@@ -204,6 +209,7 @@ struct Attempt {
     store: Arc<dyn JobStore>,
     runner: Arc<dyn Runner>,
     most: Most,
+    metrics: Arc<Metrics>,
     progress: Progress,
 }
 
@@ -239,12 +245,24 @@ impl Attempt {
         };
         drop(feed);
         // The claim is renewed meanwhile, so what was done is not done again because a disk is full for a while.
-        while let Err(error) = self.store.finish(claim, ending.clone()).await {
+        loop {
+            let error = match self.store.finish(claim, ending.clone()).await {
+                Ok(noted) => break self.count(noted),
+                Err(error) => error,
+            };
             log::error!(
                 "job.id":% = claim.job, "action.index" = claim.index, error:% = error;
                 "could not store how an action ended; trying again"
             );
             tokio::time::sleep(STORE_PAUSE).await;
+        }
+    }
+
+    fn count(&self, noted: Noted) {
+        match noted {
+            Noted::EndedJob(Status::Done) => self.metrics.jobs(JobEvent::Done, 1),
+            Noted::EndedJob(_) => self.metrics.jobs(JobEvent::Error, 1),
+            Noted::Kept | Noted::Lost => {}
         }
     }
 

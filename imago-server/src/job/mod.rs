@@ -26,7 +26,7 @@ pub use document::{Snapshot, timestamp};
 pub use drain_rate::DrainRate;
 pub use ending::{ActionResult, Cause, Ending, FailedResult, Failure, Milliseconds, Success};
 pub use id::{InvalidJobId, JobId};
-pub use submission::{ActionSpec, Fidelity, Idempotency, Submission, Webhook};
+pub use submission::{ActionSpec, Fidelity, Idempotency, Submission};
 
 /// How far an action or a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]

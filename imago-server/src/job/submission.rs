@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use crate::webhook::Subscription;
 use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -17,7 +18,7 @@ pub struct Submission {
     /// The client's own words, by which it finds its jobs.
     pub labels: BTreeMap<String, String>,
     /// Whom to tell when the job has finished.
-    pub webhook: Option<Webhook>,
+    pub webhook: Option<Subscription>,
     /// By which a submission that comes again is known.
     pub idempotency: Option<Idempotency>,
 }
@@ -42,26 +43,6 @@ pub struct Idempotency {
     pub key: String,
     /// The hash of all else that it sent.
     pub body: [u8; 32],
-}
-
-/// Whom to tell of a job's end.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Webhook {
-    /// Where the job's document is sent.
-    pub url: String,
-    /// Of what to tell.
-    #[serde(default = "job_finished")]
-    pub events: Vec<String>,
-}
-
-impl Webhook {
-    /// The event of a job's end.
-    pub const JOB_FINISHED: &str = "job.finished";
-}
-
-fn job_finished() -> Vec<String> {
-    vec![Webhook::JOB_FINISHED.to_owned()]
 }
 
 /// One conversion, as it was asked.

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant, SystemTime};
 use async_trait::async_trait;
 
 use crate::job::attempts::Attempts;
-use crate::job::{ActionSpec, Ending, JobId, Snapshot, Submission, Webhook};
+use crate::job::{ActionSpec, Ending, JobId, Snapshot, Status, Submission};
+use crate::webhook::Subscription;
 
 pub use error::StoreError;
 pub use feed::{Feed, Feeds};
@@ -47,8 +48,8 @@ pub trait JobStore: fmt::Debug + Send + Sync + 'static {
         lease: Duration,
     ) -> Result<Vec<Claim>, StoreError>;
 
-    /// Notes how a try ended, and says whether that counted: one whose claim is lost changes nothing.
-    async fn finish(&self, claim: Claim, ending: Ending) -> Result<bool, StoreError>;
+    /// Notes how a try ended. One whose claim is lost changes nothing.
+    async fn finish(&self, claim: Claim, ending: Ending) -> Result<Noted, StoreError>;
 
     /// The job as it is now, if there is one.
     async fn get(&self, job: JobId) -> Result<Option<Arc<Snapshot>>, StoreError>;
@@ -125,6 +126,17 @@ pub struct Claimed {
     pub begins_job: bool,
 }
 
+/// What came of the end of a try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Noted {
+    /// Nothing: the claim was lost.
+    Lost,
+    /// It was noted.
+    Kept,
+    /// It was noted, and the job has ended with it, in this way.
+    EndedJob(Status),
+}
+
 /// How many jobs there are to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
@@ -153,7 +165,7 @@ pub struct DueWebhook {
     /// The job that has finished.
     pub job: JobId,
     /// Where to.
-    pub webhook: Webhook,
+    pub webhook: Subscription,
     /// How often it was tried, this time included.
     pub attempt: u32,
     /// When the job finished.

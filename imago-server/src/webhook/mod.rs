@@ -5,13 +5,16 @@
 //! [Standard Webhooks]: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 
 mod delivery;
+mod outbox;
 mod schedule;
 mod secret;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 pub use delivery::{Delivery, Message, Webhooks};
+pub(crate) use outbox::send_what_is_due;
 pub use schedule::{GIVE_UP_AFTER, next_try, random};
 pub use secret::{Secret, SecretError};
 
@@ -19,7 +22,7 @@ pub use secret::{Secret, SecretError};
 const MAX_URL: usize = 8 << 10;
 
 /// Who wants to hear of a job, as the submission has it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Subscription {
     /// Where the job's document is sent.
@@ -30,7 +33,7 @@ pub struct Subscription {
 }
 
 /// What can be heard of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Event {
     /// The job has finished: done, with errors, or canceled.
     #[serde(rename = "job.finished")]

@@ -330,7 +330,7 @@ async fn no_document_is_too_odd() {
                 r#"{{"infile": "s3://b/a.png", "outfile": "s3://b/a.png", "operations": ["{}"]}}"#,
                 "strip ".repeat(200_000)
             )),
-            202,
+            422,
         ),
         (
             "many operations",
@@ -338,7 +338,7 @@ async fn no_document_is_too_odd() {
                 r#"{{"infile": "s3://b/a.png", "outfile": "s3://b/a.png", "operations": [{}]}}"#,
                 vec![r#""strip""#; 200_000].join(",")
             )),
-            202,
+            422,
         ),
         (
             "many wrong operations",

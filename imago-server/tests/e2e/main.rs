@@ -6,5 +6,6 @@ mod chaos;
 mod crowd;
 mod failures;
 mod files;
+mod long;
 mod seed;
 mod service;

@@ -114,3 +114,42 @@ fn nothing_is_left_of_a_server_that_is_killed() {
     server.end();
     assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0);
 }
+
+#[test]
+fn a_poison_image_is_set_aside_also_across_a_restart() {
+    let folder = folder();
+    let root = folder.path().to_str().unwrap();
+    let arguments = [
+        "--file-root",
+        root,
+        "--threads",
+        "2",
+        "--jobs-attempts",
+        "2",
+    ];
+    let mut server = Process::start(&arguments);
+    let action = |infile: &str| {
+        let outfile = format!("file://{root}/out/{infile}.jpg");
+        json!({"infile": format!("file://{root}/{infile}"), "outfile": outfile})
+    };
+    let path = server.submit(&json!([action("segfault"), action("good")]));
+    let line = server.line("action failed");
+    assert!(line.contains("error.kind=Crashed"), "{line}");
+    server.signal("KILL");
+    assert_eq!(server.end(), None, "killed");
+    let server = server.again(&arguments);
+    let job = server.finished(&path);
+    let (poison, good) = (&job["actions"][0], &job["actions"][1]);
+    assert_eq!(good["status"], "done", "{job:#}");
+    assert_eq!(poison["status"], "error");
+    let error = poison["error"].as_str().unwrap();
+    let end = "it was tried 2 times (`jobs.attempts`), and is set aside";
+    assert!(
+        error.contains("(SIGSEGV)") && error.ends_with(end),
+        "{error}"
+    );
+    assert_eq!(poison["result"]["failure"]["code"], "crashed");
+    assert_eq!(poison["result"]["attempts"], 2);
+    let next = server.submit(&json!([action("good")]));
+    assert_eq!(server.finished(&next)["status"], "done", "it serves on");
+}

@@ -8,11 +8,12 @@ use std::time::{Duration, SystemTime};
 use futures_util::FutureExt;
 use imago_server::job::{
     ActionResult, ActionSpec, Cause, Ending, Failure, Fidelity, Idempotency, JobId, Milliseconds,
-    Status, Submission, Success, Webhook,
+    Status, Submission, Success,
 };
 use imago_server::store::{
-    Claim, Claimed, Counts, Filter, JobStore, Removed, SqliteStore, StoreError,
+    Claim, Claimed, Counts, Filter, JobStore, Noted, Removed, SqliteStore, StoreError,
 };
+use imago_server::webhook::Subscription;
 use tempfile::TempDir;
 
 use crate::support::soon;
@@ -64,7 +65,7 @@ impl Kept {
     }
 
     async fn finish(&self, claim: Claim, ending: Ending) -> bool {
-        self.store().finish(claim, ending).await.unwrap()
+        self.store().finish(claim, ending).await.unwrap() != Noted::Lost
     }
 
     async fn status(&self, job: JobId) -> Status {
@@ -674,9 +675,9 @@ async fn finished_jobs_expire(open: Open) {
 
 async fn webhooks_are_kept_until_they_are_settled(open: Open) {
     let mut kept = Kept::new(open, 10);
-    let webhook = Webhook {
+    let webhook = Subscription {
         url: "https://h/".to_owned(),
-        events: vec![Webhook::JOB_FINISHED.to_owned()],
+        events: None,
     };
     let submission = Submission {
         webhook: Some(webhook.clone()),
@@ -754,10 +755,37 @@ async fn conforms(open: Open) {
     webhooks_are_kept_until_they_are_settled(open).await;
 }
 
+/// The size of all files in a folder.
+fn size(folder: &Path) -> u64 {
+    let files = std::fs::read_dir(folder).unwrap().flatten();
+    files.map(|file| file.metadata().unwrap().len()).sum()
+}
+
+#[tokio::test]
+async fn the_sqlite_file_does_not_grow_without_end() {
+    let kept = Kept::new(sqlite_in, 10);
+    let mut sizes = Vec::new();
+    for _ in 0..6 {
+        for _ in 0..5 {
+            kept.submit("a", 400).await;
+            let claimed = kept.claim(400).await;
+            let ends = claimed
+                .iter()
+                .map(|claimed| kept.finish(claimed.claim, done()));
+            futures_util::future::join_all(ends).await;
+        }
+        let later = SystemTime::now() + Duration::from_secs(1);
+        assert_eq!(kept.store().expire(later).await.unwrap(), 5);
+        sizes.push(size(kept.folder.path()));
+    }
+    assert!(sizes[5] <= sizes[1] + sizes[1] / 4, "{sizes:?}");
+}
+
+fn sqlite_in(folder: &Path, limit: usize) -> Arc<dyn JobStore> {
+    Arc::new(SqliteStore::open(&folder.join("jobs.sqlite"), limit).unwrap())
+}
+
 #[tokio::test]
 async fn sqlite() {
-    conforms(|folder, limit| {
-        Arc::new(SqliteStore::open(&folder.join("jobs.sqlite"), limit).unwrap())
-    })
-    .await;
+    conforms(sqlite_in).await;
 }

@@ -258,7 +258,7 @@ async fn values_out_of_range_are_422() {
         (
             with("webhook", json!({"url": "https://h/"})),
             "/webhook",
-            "this version does not support `webhook` yet; leave it out".to_owned(),
+            "webhooks are off: the server has no secret to sign them with".to_owned(),
         ),
     ] {
         let body = body.to_string();

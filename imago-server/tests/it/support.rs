@@ -20,7 +20,7 @@ use imago_server::job::{
     ActionResult, ActionSpec, Ending, JobId, Milliseconds, Snapshot, Submission, Success,
 };
 use imago_server::store::{
-    Claim, Claimed, Counts, DueWebhook, Feed, Filter, JobStore, Page, Removed, SqliteStore,
+    Claim, Claimed, Counts, DueWebhook, Feed, Filter, JobStore, Noted, Page, Removed, SqliteStore,
     StoreError, Submitted,
 };
 use serde_json::{Value, json};
@@ -134,11 +134,12 @@ impl Server {
         change(&mut config);
         let stage = Arc::new(Stage::default());
         let store = Arc::new(Observed::new(config.limits.queue));
-        let app = Arc::new(App::new(
+        let app = App::new(
             config,
             Arc::<Observed>::clone(&store),
             Arc::<Stage>::clone(&stage),
-        ));
+        );
+        let app = Arc::new(app.unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
@@ -456,7 +457,7 @@ impl JobStore for Observed {
         self.reach()?;
         self.inner.renew(claims, lease).await
     }
-    async fn finish(&self, claim: Claim, ending: Ending) -> Result<bool, StoreError> {
+    async fn finish(&self, claim: Claim, ending: Ending) -> Result<Noted, StoreError> {
         self.reach()?;
         self.inner.finish(claim, ending).await
     }

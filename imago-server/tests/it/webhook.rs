@@ -7,8 +7,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use imago_server::config;
+use imago_server::store::JobStore as _;
 use imago_server::webhook::{Delivery, Message, Webhooks};
 use testkit::http::{Received, Reply, Server};
+
+use crate::support;
 
 const BODY: &str = r#"{"id":"e2ffd1057f2d46a9a5d599d8379741e0","status":"done"}"#;
 const ID: &str = "msg_1";
@@ -215,4 +218,58 @@ async fn private_addresses_are_refused_where_they_are_not_allowed() {
         );
     }
     assert!(server.requests().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_jobs_end_is_told_until_it_is_taken() {
+    let receiver = Server::start();
+    let reply = Reply::status(503).header("retry-after", "0");
+    receiver.on("POST", "/hook", reply);
+    let server = support::Server::with(|config| {
+        let secret = format!("whsec_{}", STANDARD.encode([1; 32]));
+        config.webhook.secrets = vec![secret.parse().unwrap()];
+        config.webhook.private = true;
+    })
+    .await;
+    let mut body: serde_json::Value = serde_json::from_str(&support::work(&["done:a"])).unwrap();
+    body["webhook"] = serde_json::json!({"url": receiver.url("/hook"), "events": ["job.finished"]});
+    let reply = server.post(body.to_string()).await;
+    assert_eq!(reply.status, 202, "{reply:?}");
+    let path = reply.header("location").to_owned();
+    let arrived = |count| {
+        let receiver = &receiver;
+        async move {
+            while receiver.requests_for("POST", "/hook").len() < count {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            receiver.requests_for("POST", "/hook")
+        }
+    };
+    support::soon("the first try", arrived(1)).await;
+    receiver.on("POST", "/hook", Reply::status(204));
+    let tries = support::soon("the second try", arrived(2)).await;
+    let document = server.get(&path).await.body;
+    let id = tries[0].header("webhook-id").unwrap();
+    assert!(id.starts_with("msg_"), "{id}");
+    for sent in &tries {
+        assert_eq!(sent.body, document);
+        assert_eq!(sent.header("webhook-id"), Some(id), "the same at each try");
+    }
+    // What was taken is not sent again: the store has nothing more to send.
+    let settled = async {
+        let lease = Duration::from_secs(60);
+        let later = SystemTime::now() + Duration::from_secs(1);
+        assert!(
+            server
+                .store
+                .due_webhooks(9, lease)
+                .await
+                .unwrap()
+                .is_empty()
+        );
+        while server.store.expire(later).await.unwrap() == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    support::soon("the note of it", settled).await;
 }

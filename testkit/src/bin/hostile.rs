@@ -46,8 +46,9 @@ fn main() -> Result<(), String> {
     let files = |name: &str, count: usize, seed: u64| {
         hostile::write(&folder.join(name), &server.formats(), count, seed)
     };
-    // What a server takes once and keeps: fonts, profiles, connections, its processes.
-    let first = files("first", 500, arguments.seed + 1);
+    // What a server takes once and keeps: fonts, connections, its processes, and the pages of its job store that it has in
+    // memory, tens of MiB of them.
+    let first = files("first", 5000.min(arguments.files), arguments.seed + 1);
     server.convert(&first, &results, AT_ONCE);
     let id = match &arguments.trace {
         Some(_) => child_of(process.id())?,

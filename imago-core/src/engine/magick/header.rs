@@ -1,5 +1,7 @@
 //! How large an image is, read before its pixels.
 
+use std::time::Duration;
+
 use magick_rust::bindings as im;
 
 use super::source::Source;
@@ -27,7 +29,9 @@ pub(crate) fn header(input: &Input, stop: &Stop) -> Option<Header> {
             (bytes, format.name.clone(), frames)
         }
     };
-    let mut wand = Wand::new(stop);
+    let hasty = Stop::after(stop.left().min(MOST_TIME));
+    hasty.start();
+    let mut wand = Wand::new(&hasty);
     wand.ping(bytes, &format, frames).ok()?;
     let mut header = Header::default();
     for image in text::images(&wand) {
@@ -59,6 +63,10 @@ pub(crate) fn header(input: &Input, stop: &Stop) -> Option<Header> {
     }
     (header.frames > 0).then_some(header)
 }
+
+/// How long a header may take. ImageMagick counts all images anew at each, and, as long as it looks for no pixels, goes on
+/// behind the most that there may be: a small file can hold many. What has no header by then is found out when it is read.
+const MOST_TIME: Duration = Duration::from_secs(2);
 
 /// How much memory a channel of a pixel takes.
 pub(crate) const CHANNEL: u64 = size_of::<im::Quantum>() as u64;

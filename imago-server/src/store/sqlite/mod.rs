@@ -22,8 +22,8 @@ use rusqlite::Connection;
 use tokio::sync::Notify;
 
 use super::{
-    Claim, Claimed, Counts, DueWebhook, Feed, Feeds, Filter, JobStore, Page, Removed, StoreError,
-    Submitted,
+    Claim, Claimed, Counts, DueWebhook, Feed, Feeds, Filter, JobStore, Noted, Page, Removed,
+    StoreError, Submitted,
 };
 use crate::job::{Ending, JobId, Snapshot, Submission};
 use writer::Writer;
@@ -249,7 +249,7 @@ impl JobStore for SqliteStore {
             .await
     }
 
-    async fn finish(&self, claim: Claim, ending: Ending) -> Result<bool, StoreError> {
+    async fn finish(&self, claim: Claim, ending: Ending) -> Result<Noted, StoreError> {
         let is_again = matches!(ending, Ending::Again { .. });
         let counted = self
             .writer

@@ -9,8 +9,8 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use super::rows::{self, CANCELED, DONE, ERROR, QUEUED, WORKING};
 use super::writer::Batch;
 use crate::job::attempts::Attempts;
-use crate::job::{Cause, Ending, FailedResult, JobId, Submission, Webhook};
-use crate::store::{Claim, Claimed, Counts, DueWebhook, Removed, StoreError, Submitted};
+use crate::job::{Cause, Ending, FailedResult, JobId, Status, Submission};
+use crate::store::{Claim, Claimed, Counts, DueWebhook, Noted, Removed, StoreError, Submitted};
 
 /// How long a submission is known by its key.
 const KEYS_KEPT: Duration = Duration::from_secs(24 * 3600);
@@ -375,23 +375,23 @@ pub(super) fn renew(
     Ok(lost)
 }
 
-/// Notes how a try ended. Whether it counted.
-pub(super) fn finish(batch: &mut Batch<'_>, claim: Claim, ending: Ending) -> Result<bool> {
+/// Notes how a try ended.
+pub(super) fn finish(batch: &mut Batch<'_>, claim: Claim, ending: Ending) -> Result<Noted> {
     let now = rows::milliseconds(SystemTime::now());
     let Some(state) = state(batch, claim.job)? else {
-        return Ok(false);
+        return Ok(Noted::Lost);
     };
     let index = i64::try_from(claim.index).unwrap_or(i64::MAX);
     let sql = "SELECT 1 FROM actions WHERE job = ? AND idx = ? AND leased = 1 AND begun = ?";
     let key = params![state.seq, index, claim.attempt];
     if batch.first(sql, key, |_| Ok(()))?.is_none() {
-        return Ok(false);
+        return Ok(Noted::Lost);
     }
     forget_progress(batch, state.seq, index)?;
     let (status, error, output, result, mimetype) = match ending {
         Ending::Again { at, cause } => {
             again(batch, &state, index, at, cause)?;
-            return Ok(true);
+            return Ok(Noted::Kept);
         }
         Ending::Done(success) => {
             let mut success = *success;
@@ -423,8 +423,8 @@ pub(super) fn finish(batch: &mut Batch<'_>, claim: Claim, ending: Ending) -> Res
         "UPDATE jobs SET ended = ended + 1, failed = failed + ?2 WHERE seq = ?1",
         params![state.seq, i64::from(status == ERROR)],
     )?;
-    end_job_if_all_ended(batch, &state, now)?;
-    Ok(true)
+    let ended = end_job_if_all_ended(batch, &state, now)?;
+    Ok(ended.map_or(Noted::Kept, Noted::EndedJob))
 }
 
 /// Has an action wait for its next try.
@@ -450,14 +450,16 @@ fn again(
 }
 
 /// Notes the end of a job whose last action has ended, and has it told.
-fn end_job_if_all_ended(batch: &mut Batch<'_>, state: &State, now: i64) -> Result<()> {
+fn end_job_if_all_ended(batch: &mut Batch<'_>, state: &State, now: i64) -> Result<Option<Status>> {
     let sql = "UPDATE jobs SET finished = ?2, running = 0,
                    status = CASE WHEN canceled > 0 THEN 4 WHEN failed > 0 THEN 3 ELSE 2 END
-               WHERE seq = ?1 AND ended = total RETURNING webhook";
-    let ended = batch.first(sql, [state.seq, now], |row| row.get::<_, Option<String>>(0))?;
+               WHERE seq = ?1 AND ended = total RETURNING webhook, status";
+    let ended = batch.first(sql, [state.seq, now], |row| {
+        Ok((row.get::<_, Option<String>>(0)?, row.get(1)?))
+    })?;
     batch.changed.push((state.id, ended.is_some()));
-    let Some(webhook) = ended else {
-        return Ok(());
+    let Some((webhook, status)) = ended else {
+        return Ok(None);
     };
     if state.status == QUEUED {
         batch.counts.queued -= 1;
@@ -468,7 +470,7 @@ fn end_job_if_all_ended(batch: &mut Batch<'_>, state: &State, now: i64) -> Resul
         let sql = "INSERT INTO outbox (job, due, since) VALUES (?1, ?2, ?2)";
         batch.execute(sql, [state.seq, now])?;
     }
-    Ok(())
+    Ok(Some(rows::status(status)))
 }
 
 /// Cancels what has not finished of a job, or deletes one that has.
@@ -590,7 +592,7 @@ pub(super) fn due_webhooks(
         Ok(DueWebhook {
             id: row.get(0)?,
             job: rows::id(row, 1)?,
-            webhook: rows::from_json::<Webhook>(2, &webhook)?,
+            webhook: rows::from_json(2, &webhook)?,
             attempt: row.get::<_, u32>(3)? + 1,
             since: rows::time(row.get(4)?),
         })
