@@ -1,6 +1,7 @@
 //! What conversions may ask for, and how they share the memory.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use imago_core::sandbox::Sandbox;
 use imago_core::{Converter, ErrorKind, Format, Limits, Pipeline};
@@ -164,6 +165,9 @@ impl log::Log for Listener {
     fn flush(&self) {}
 }
 
+/// Held by a test that counts surprises, which are the whole process's.
+static COUNTING: Mutex<()> = Mutex::new(());
+
 fn surprises() -> usize {
     // Another test may have been the first to listen.
     if log::set_logger(&Listener).is_ok() {
@@ -173,6 +177,7 @@ fn surprises() -> usize {
 }
 
 fn prices_are_enough_for_what_people_do() {
+    let _counting = COUNTING.lock().unwrap_or_else(PoisonError::into_inner);
     let before = surprises();
     let converter = converter(1, |limits| limits.memory = 2 << 30);
     let photo = images::make("jpeg", 900, 600);
@@ -242,6 +247,7 @@ fn prices_are_enough_for_what_people_do() {
 }
 
 fn who_needs_more_than_its_price_gets_it() {
+    let _counting = COUNTING.lock().unwrap_or_else(PoisonError::into_inner);
     let before = surprises();
     let converter = converter(1, |limits| limits.memory = 256 << 20);
     let source = images::make("png", 60, 40);
