@@ -386,12 +386,7 @@ impl Stop {
 
     /// Starts the clock.
     pub(crate) fn start(&self) {
-        self.start_at(Instant::now());
-    }
-
-    /// Starts the clock as if it had been started then.
-    pub(crate) fn start_at(&self, time: Instant) {
-        self.started.get_or_init(|| time);
+        self.started.get_or_init(Instant::now);
     }
 
     /// Stops as soon as can be.
