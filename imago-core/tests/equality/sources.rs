@@ -61,7 +61,7 @@ const SOURCES: &[(&str, &str)] = &[
     ),
     (
         "shape.png",
-        "-size 160x120 xc:none -fill gold -stroke navy -strokewidth 3 -draw 'circle 60,60 60,20' -draw 'roundrectangle 16,16 96,70 4,4'",
+        "-size 160x120 xc:none -fill gold -stroke navy -strokewidth 3 -draw 'circle 60,60 60,20' -draw 'roundrectangle 16,16 96,70 4,4' -depth 8 -define png:color-type=6",
     ),
     ("opaque.png", "PNG32:chelsea.png"),
     ("gray.png", "chelsea.png -colorspace Gray"),
