@@ -272,9 +272,6 @@ impl<'a> StandIn<'a> {
                 format!("the image can't be handed over: {}", exception.text()),
             ));
         }
-        // What the file said of its type stays with an image whose pixels change; to import some would forget it.
-        // SAFETY: as above. It is copied as bytes: files may say what no enumeration holds.
-        let kind = unsafe { (&raw const (*image).type_).cast::<u32>().read() };
         let map: &CStr = match raster.channels {
             1 => c"I",
             2 => c"IA",
@@ -295,8 +292,6 @@ impl<'a> StandIn<'a> {
                 exception.as_ptr(),
             )
         };
-        // SAFETY: as above; it is what was read there.
-        unsafe { (&raw mut (*image).type_).cast::<u32>().write(kind) };
         self.wand.stop().check()?;
         if status == im::MagickBooleanType::MagickTrue {
             Ok(())

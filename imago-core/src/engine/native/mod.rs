@@ -92,7 +92,12 @@ fn expect(steps: &[Step], format: &Format) -> Engine {
 }
 
 /// How many of some steps the native engine does, if the source is for it.
+///
+/// What steps print tells more of an image than its pixels and metadata, so where some do, ImageMagick has it all.
 pub(super) fn count(steps: &[Step]) -> usize {
+    if steps.iter().any(plan::prints) {
+        return 0;
+    }
     let magick = steps.iter().position(|step| Part::of(step) == Part::Magick);
     magick.unwrap_or(steps.len())
 }

@@ -197,6 +197,11 @@ pub(super) fn is_about_png(step: &Step) -> bool {
     step.option == "-define" && step.arguments.first().is_some_and(is_png)
 }
 
+/// Whether a step puts text into the output.
+pub(super) fn prints(step: &Step) -> bool {
+    matches!(step.option, "-identify" | "-print")
+}
+
 /// Whether an argument is a geometry as people write it, without escapes.
 fn is_geometry(argument: &str) -> bool {
     argument
@@ -224,6 +229,7 @@ mod tests {
             ("-define JPEG:Extent=9kb -resize 5", 0),
             ("-rotate 90 -rotate 45", 1),
             ("-fill pattern:bricks -resize 5", 0),
+            ("-resize 5 -identify", 0),
         ] {
             let pipeline: crate::Pipeline = operations.parse().expect(operations);
             assert_eq!(pipeline.native_steps(), native, "{operations}");
