@@ -247,7 +247,10 @@ impl Attempt {
         // The claim is renewed meanwhile, so what was done is not done again because a disk is full for a while.
         loop {
             let error = match self.store.finish(claim, ending.clone()).await {
-                Ok(noted) => break self.count(noted),
+                Ok(noted) => {
+                    log::debug!("job.id":% = claim.job, "action.index" = claim.index; "action stored");
+                    break self.count(noted);
+                }
                 Err(error) => error,
             };
             log::error!(

@@ -127,7 +127,7 @@ fn a_poison_image_is_set_aside_also_across_a_restart() {
         "--jobs-attempts",
         "2",
     ];
-    let mut server = Process::start(&arguments);
+    let mut server = Process::start_with(&arguments, &[("IMAGO_LOG", "debug")]);
     let action = |infile: &str| {
         let outfile = format!("file://{root}/out/{infile}.jpg");
         json!({"infile": format!("file://{root}/{infile}"), "outfile": outfile})
@@ -135,6 +135,8 @@ fn a_poison_image_is_set_aside_also_across_a_restart() {
     let path = server.submit(&json!([action("segfault"), action("good")]));
     let line = server.line("action failed");
     assert!(line.contains("error.kind=Crashed"), "{line}");
+    // Killed before this, the server would not know that it was the image's fault, and would count a loss of its own.
+    while !server.line("action stored").contains("action.index=0") {}
     server.signal("KILL");
     assert_eq!(server.end(), None, "killed");
     let server = server.again(&arguments);
