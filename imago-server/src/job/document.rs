@@ -1,7 +1,6 @@
 //! The JSON document by which a client follows a job.
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -17,16 +16,14 @@ use super::{Action, ActionResult, FailedResult, Job, Status, Summary};
 #[derive(Debug)]
 pub struct Snapshot {
     job: Job,
-    document: OnceLock<Bytes>,
+    document: Bytes,
 }
 
 impl Snapshot {
     /// Takes the job as it is now.
-    pub const fn new(job: Job) -> Self {
-        Self {
-            job,
-            document: OnceLock::new(),
-        }
+    pub fn new(job: Job) -> Self {
+        let document = write(&job);
+        Self { job, document }
     }
 
     /// The job.
@@ -36,7 +33,12 @@ impl Snapshot {
 
     /// Its document as JSON.
     pub fn document(&self) -> Bytes {
-        self.document.get_or_init(|| write(&self.job)).clone()
+        self.document.clone()
+    }
+
+    /// About how much memory it takes: what the document says, the job holds once more, with some room around each string.
+    pub const fn bytes(&self) -> usize {
+        512 + 3 * self.document.len()
     }
 }
 

@@ -47,8 +47,8 @@ fn main() -> Result<(), String> {
         hostile::write(&folder.join(name), &server.formats(), count, seed)
     };
     // What a server takes once and keeps: fonts, connections, its processes, and the pages of its job store that it has in
-    // memory, tens of MiB of them.
-    let first = files("first", 5000.min(arguments.files), arguments.seed + 1);
+    // memory.
+    let first = files("first", 2000.min(arguments.files), arguments.seed + 1);
     server.convert(&first, &results, AT_ONCE);
     let id = match &arguments.trace {
         Some(_) => child_of(process.id())?,

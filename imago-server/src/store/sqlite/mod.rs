@@ -31,8 +31,11 @@ use writer::Writer;
 /// How many numbers tell of changes. Jobs share them, which costs a read now and then.
 const VERSIONS: usize = 4096;
 
-/// How many actions the snapshots in memory may have in all.
-const KEPT_ACTIONS: u64 = 50_000;
+/// How many bytes the snapshots in memory may take.
+const KEPT_BYTES: u64 = 16 << 20;
+
+/// How long a snapshot stays in memory that nobody asks for.
+const KEPT_FOR: Duration = Duration::from_secs(10);
 
 /// How many connections for reading stay open.
 const READERS: usize = 4;
@@ -122,12 +125,12 @@ impl SqliteStore {
             writer,
             readers: Arc::default(),
             snapshots: moka::future::Cache::builder()
-                .max_capacity(KEPT_ACTIONS)
+                .max_capacity(KEPT_BYTES)
                 .weigher(|_, snapshot: &Option<Arc<Snapshot>>| {
-                    let actions = snapshot.as_ref().map_or(0, |s| s.job().actions.len());
-                    u32::try_from(actions.saturating_add(1)).unwrap_or(u32::MAX)
+                    let bytes = snapshot.as_ref().map_or(256, |snapshot| snapshot.bytes());
+                    u32::try_from(bytes).unwrap_or(u32::MAX)
                 })
-                .time_to_idle(Duration::from_secs(60))
+                .time_to_idle(KEPT_FOR)
                 .build(),
             shared,
             next_due: Mutex::default(),
@@ -310,6 +313,8 @@ impl JobStore for SqliteStore {
     }
 
     async fn expire(&self, before: SystemTime) -> Result<usize, StoreError> {
+        // Else they would stay until somebody asks for a job.
+        self.snapshots.run_pending_tasks().await;
         let mut jobs = 0;
         loop {
             let expired = self
