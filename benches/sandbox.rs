@@ -5,22 +5,26 @@
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
+use futures_util::{StreamExt as _, stream};
 use imago_core::sandbox::{self, Sandbox};
 use imago_core::{Converter, Format, Pipeline};
 use testkit::images;
 use tokio::runtime::Runtime;
+
+/// How often each way is timed, in turns.
+const ROUNDS: usize = 15;
 
 fn main() {
     sandbox::enter_if_child();
     let mut criterion = Criterion::default().configure_from_args();
     let runtime = Runtime::new().expect("a runtime starts");
     let converter = |sandbox| {
-        let builder = Converter::builder().threads(1).sandbox(sandbox);
+        let builder = Converter::builder().sandbox(sandbox);
         runtime
             .block_on(builder.build())
             .expect("a converter starts")
     };
-    let (inside, outside) = (
+    let (confined, here) = (
         converter(Sandbox::processes()),
         converter(Sandbox::in_process()),
     );
@@ -39,39 +43,48 @@ fn main() {
         let mut group = criterion.benchmark_group(name);
         group.sample_size(10);
         group.bench_function("in this process", |bencher| {
-            bencher.iter(|| convert(&outside));
+            bencher.iter(|| convert(&here));
         });
         group.bench_function("in a confined one", |bencher| {
-            bencher.iter(|| convert(&inside));
+            bencher.iter(|| convert(&confined));
         });
         group.finish();
-        in_turns(name, &|| drop(convert(&inside)), &|| {
-            drop(convert(&outside));
+        // All processors are busy, and more waits for them.
+        let count = if name == "pixel" { 500 } else { 24 };
+        let convert_many = |converter: &Converter| {
+            let conversions = (0..count).map(|_| async {
+                let converted = converter.convert_bytes(&source, &pipeline, Format::Jpeg);
+                converted.await.expect("the conversion succeeds")
+            });
+            let many = stream::iter(conversions).buffer_unordered(2 * converter.threads());
+            runtime.block_on(many.count());
+        };
+        compare(name, count, &|| convert_many(&confined), &|| {
+            convert_many(&here);
         });
     }
     let started = Instant::now();
     drop(converter(Sandbox::processes()));
     report(&format!(
-        "a child starts, and a converter with it, in {:?}",
+        "a converter starts, and a child for each of its threads, in {:?}",
         started.elapsed()
     ));
     criterion.final_summary();
 }
 
-/// Times both in turns, so that what else the machine does falls on both, and compares the medians.
-fn in_turns(name: &str, inside: &dyn Fn(), outside: &dyn Fn()) {
-    let rounds = if name == "pixel" { 500 } else { 15 };
+/// Times so many conversions both ways in turns, so that what else the machine does falls on both, and compares the medians.
+fn compare(name: &str, count: u32, confined: &dyn Fn(), here: &dyn Fn()) {
     let time = |work: &dyn Fn()| {
         let started = Instant::now();
         work();
-        started.elapsed()
+        started.elapsed() / count
     };
-    let (mut ins, mut outs): (Vec<_>, Vec<_>) =
-        (0..rounds).map(|_| (time(inside), time(outside))).unzip();
-    let (inside, outside) = (median(&mut ins), median(&mut outs));
+    let rounds = (0..ROUNDS).map(|_| (time(confined), time(here)));
+    let (mut confined, mut here): (Vec<_>, Vec<_>) = rounds.unzip();
+    let (confined, here) = (median(&mut confined), median(&mut here));
     report(&format!(
-        "{name}: {inside:?} in a confined process, {outside:?} in this one; throughput × {:.3}",
-        outside.as_secs_f64() / inside.as_secs_f64()
+        "{name}: a conversion every {confined:?} in confined processes, every {here:?} in this one; throughput × {:.3}",
+        here.as_secs_f64() / confined.as_secs_f64()
     ));
 }
 

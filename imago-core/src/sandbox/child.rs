@@ -88,6 +88,7 @@ impl Child {
         if std::os::unix::process::parent_id() != setup.parent {
             return Err(Error::new(ErrorKind::Internal, "its parent is no more"));
         }
+        runtime::keep_memory();
         runtime::use_scratch(setup.scratch.clone());
         #[cfg(feature = "fault-injection")]
         if setup.open.policy {
