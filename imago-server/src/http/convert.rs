@@ -14,6 +14,7 @@ use super::problem::{Culprit, Problem, status_of};
 use super::{Answer, body};
 use crate::app::App;
 use crate::config::Limits;
+use crate::job::Fidelity;
 use crate::job::runner::{Runner, Upload};
 use crate::logging::REQUEST_ID;
 
@@ -22,6 +23,7 @@ use crate::logging::REQUEST_ID;
 struct Asked {
     operations: Vec<String>,
     format: Option<String>,
+    fidelity: Option<Fidelity>,
     timeout: Option<f64>,
 }
 
@@ -29,6 +31,7 @@ struct Asked {
 struct Work {
     pipeline: Pipeline,
     format: Option<Format>,
+    fidelity: Option<Fidelity>,
     timeout: Duration,
 }
 
@@ -64,6 +67,7 @@ pub(super) async fn convert(
         image: body::read(incoming, bounds).await?,
         pipeline: work.pipeline,
         format: work.format,
+        fidelity: work.fidelity,
         timeout: work.timeout,
     };
     // Its own time begins on the pool; before that, jobs may keep the pool for as long as one of them may take.
@@ -90,7 +94,6 @@ impl Asked {
     fn read(query: &str) -> Result<Self, Problem> {
         let bad = |detail| Problem::new(StatusCode::BAD_REQUEST, detail);
         let mut asked = Self::default();
-        let mut fidelity = None;
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             let shown = || shown(&value);
             let is_repeated = match &*name {
@@ -100,12 +103,16 @@ impl Asked {
                 }
                 "format" => asked.format.replace(value.into_owned()).is_some(),
                 "fidelity" => {
-                    if !["exact", "fast"].contains(&&*value) {
-                        let detail =
-                            format!("`fidelity` must be `exact` or `fast`, got `{}`", shown());
-                        return Err(bad(detail));
-                    }
-                    fidelity.replace(value).is_some()
+                    let fidelity = match &*value {
+                        "exact" => Fidelity::Exact,
+                        "fast" => Fidelity::Fast,
+                        _ => {
+                            let detail =
+                                format!("`fidelity` must be `exact` or `fast`, got `{}`", shown());
+                            return Err(bad(detail));
+                        }
+                    };
+                    asked.fidelity.replace(fidelity).is_some()
                 }
                 "timeout" => {
                     let seconds: f64 = value.parse().map_err(|_| {
@@ -151,6 +158,7 @@ impl Asked {
             return Ok(Work {
                 pipeline,
                 format,
+                fidelity: self.fidelity,
                 timeout,
             });
         }
@@ -173,21 +181,29 @@ mod tests {
 
     #[test]
     fn queries() {
-        let asked = |operations: &[&str], format: Option<&str>, timeout| {
+        let asked = |operations: &[&str], format: Option<&str>, fidelity, timeout| {
             Some(Asked {
                 operations: operations.iter().map(|&text| text.to_owned()).collect(),
                 format: format.map(str::to_owned),
+                fidelity,
                 timeout,
             })
         };
         for (query, expected) in [
-            ("", asked(&[], None, None)),
+            ("", asked(&[], None, None, None)),
             (
                 "operation=resize%20200x200&operation=quality+80&format=webp",
-                asked(&["resize 200x200", "quality 80"], Some("webp"), None),
+                asked(&["resize 200x200", "quality 80"], Some("webp"), None, None),
             ),
-            ("timeout=1.5&fidelity=fast", asked(&[], None, Some(1.5))),
-            ("operation=", asked(&[""], None, None)),
+            (
+                "timeout=1.5&fidelity=fast",
+                asked(&[], None, Some(Fidelity::Fast), Some(1.5)),
+            ),
+            (
+                "fidelity=exact",
+                asked(&[], None, Some(Fidelity::Exact), None),
+            ),
+            ("operation=", asked(&[""], None, None, None)),
             ("operations=blur", None),
             ("format=png&format=png", None),
             ("fidelity=exact&fidelity=fast", None),

@@ -53,6 +53,8 @@ pub struct Upload {
     pub pipeline: Pipeline,
     /// The format that it comes out in; none for the one that it is in.
     pub format: Option<Format>,
+    /// Whether a result close to ImageMagick's will do; none for what the configuration says.
+    pub fidelity: Option<Fidelity>,
     /// How long the conversion may take.
     pub timeout: Duration,
 }
