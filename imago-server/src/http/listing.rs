@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::problem::Problem;
 use super::query::{Query, shown};
+use super::submission::MAX_LABELS;
 use super::{Answer, json};
 use crate::app::App;
 use crate::job::{Status, Summary};
@@ -55,6 +56,14 @@ fn filter(query: Option<&str>) -> Result<Filter, Problem> {
         };
         labels.push((name.to_owned(), value.to_owned()));
     }
+    // No job has more; and the store's statement grows with them.
+    if labels.len() > MAX_LABELS {
+        let detail = format!(
+            "`label` must be given at most {MAX_LABELS} times, as often as a job has labels, got {}",
+            labels.len()
+        );
+        return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
+    }
     let time = "a time such as `2026-11-23T01:26:42Z`";
     let limit = format!("an integer from 1 to {MAX_LIMIT}");
     Ok(Filter {
@@ -92,6 +101,10 @@ mod tests {
     fn queries() {
         let filter = |query| filter(Some(query));
         assert_eq!(filter("").unwrap(), Filter::default());
+        let labels = ["label=a:b"; 65].join("&");
+        assert!(filter(&labels).is_err());
+        let labels = filter(&labels[10..]).unwrap().labels;
+        assert_eq!(labels.len(), 64);
         let all = filter("status=done&label=a:b&label=c:d:e&created_after=2026-11-23T01:26:42.120Z&limit=7&cursor=0000000000000abc").unwrap();
         assert_eq!(all.status, Some(Status::Done));
         let labels = [("a", "b"), ("c", "d:e")].map(|(n, v)| (n.to_owned(), v.to_owned()));

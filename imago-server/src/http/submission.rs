@@ -27,7 +27,7 @@ use crate::webhook::{Subscription, Webhooks};
 const PRIORITIES: std::ops::RangeInclusive<i64> = -100..=100;
 
 /// As many labels may a job have, and as many bytes the name or the value of one.
-const MAX_LABELS: usize = 64;
+pub(super) const MAX_LABELS: usize = 64;
 const MAX_LABEL: usize = 255;
 
 /// Reads and plans a submission: all that can be known to be wrong is refused here. Each action comes with its plan.

@@ -208,7 +208,10 @@ fn list(schemas: &mut Schemas) -> Endpoint {
             query(
                 "label",
                 "Only jobs with this label, as `name:value`; several must all be there",
-                json!({"type": "array", "items": {"type": "string", "pattern": "^[^:]+:"}}),
+                json!({
+                    "type": "array", "maxItems": submission::MAX_LABELS,
+                    "items": {"type": "string", "pattern": "^[^:]+:"},
+                }),
             ),
             query(
                 "created_after",
