@@ -248,6 +248,8 @@ pub(crate) struct Stage {
     pub(crate) started: watch::Sender<Vec<Started>>,
     /// How many ended without a result.
     pub(crate) canceled: watch::Sender<usize>,
+    /// What came to be converted at once, in order.
+    pub(crate) uploads: Mutex<Vec<Upload>>,
 }
 
 #[derive(Debug, Clone)]
@@ -378,6 +380,7 @@ impl Runner for Stage {
 
     /// Converts an image; `wait:NAME` is one that is kept until `NAME` is let go.
     async fn convert(&self, upload: Upload) -> Result<(Bytes, Format), Error> {
+        self.uploads.lock().unwrap().push(upload.clone());
         if let Some(name) = upload.image.strip_prefix(b"wait:") {
             let name = String::from_utf8_lossy(name);
             self.gate(&name).acquire().await.unwrap().forget();
