@@ -12,6 +12,7 @@ mod egress;
 mod files;
 mod headers;
 mod hostile;
+mod lists;
 mod operations;
 #[expect(
     dead_code,
@@ -20,4 +21,7 @@ mod operations;
 #[path = "../e2e/service.rs"]
 mod service;
 mod stage;
+mod streams;
+mod submissions;
+mod webhooks;
 mod wire;
