@@ -239,10 +239,15 @@ async fn a_jobs_end_is_told_until_it_is_taken() {
     let arrived = |count| {
         let receiver = &receiver;
         async move {
-            while receiver.requests_for("POST", "/hook").len() < count {
+            loop {
+                let mut tries = receiver.requests_for("POST", "/hook");
+                // The head of one is there before its body.
+                tries.retain(|sent| !sent.body.is_empty());
+                if tries.len() >= count {
+                    return tries;
+                }
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            receiver.requests_for("POST", "/hook")
         }
     };
     support::soon("the first try", arrived(1)).await;
