@@ -55,6 +55,10 @@ async fn no_text_is_an_event_of_its_own() {
                 "operations": [format!("set comment '{printed}'"), "print '%c'", format!("print '{printed}'")],
             }),
             json!({
+                "infile": stage.fill("file://{root}/in.png"), "outfile": stage.fill("file://{root}/out/3.png"),
+                "operations": [format!("fx '{printed}'")],
+            }),
+            json!({
                 "infile": stage.fill("file://{root}/none event: evil data: x.png"),
                 "outfile": stage.fill("file://{root}/out/2.png"),
             }),
@@ -75,14 +79,17 @@ async fn no_text_is_an_event_of_its_own() {
         let last = events.last().unwrap();
         assert_eq!(last["status"], "error", "{text:?}: {last}");
         assert_eq!(last["labels"], json!({"text": text}), "{text:?}");
-        let output = last["actions"][0]["output"].as_str().unwrap();
-        assert!(
-            output.contains("event: evil")
-                || output.contains("id: 7")
-                || output.contains(": comment"),
-            "{text:?}: {last}"
-        );
+        for (action, member) in [(0, "output"), (1, "error")] {
+            let shown = last["actions"][action][member].as_str().unwrap();
+            let words = ["event: evil", "id: 7", ": comment"];
+            let is_there = words.iter().any(|word| shown.contains(word));
+            assert!(is_there, "{text:?}: {member}: {shown:?}");
+        }
     }
+    let logged = stage.service.log();
+    let mut lines = logged.lines();
+    let evil = lines.find(|line| line.starts_with("event:") || line.starts_with("data:"));
+    assert_eq!(evil, None, "{logged}");
     stage.close().await;
 }
 

@@ -285,6 +285,42 @@ async fn a_dry_run_is_refused_as_the_job_is_and_takes_no_key() {
     assert_eq!(listed["work"].as_array().unwrap().len(), 1, "{listed}");
 }
 
+/// A day is long: the key is made older instead.
+#[test]
+fn a_key_is_kept_for_a_day() {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let server = Process::start(&["--file-root", root]);
+    let post = |name: &str| {
+        let file = format!("file://{root}/{name}.png");
+        let body = json!({"actions": [{"infile": file, "outfile": file}]}).to_string();
+        let length = body.len();
+        let answer = server.request(&format!(
+            "POST /api/v1/work HTTP/1.1\r\nhost: h\r\nidempotency-key: k\r\nconnection: close\r\n\
+             content-length: {length}\r\n\r\n{body}"
+        ));
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let body: Value = serde_json::from_str(body).unwrap();
+        (head[9..12].to_owned(), body["id"].clone())
+    };
+    let (status, first) = post("none");
+    assert_eq!(status, "202");
+    let jobs = server.folder.path().join("imago-data/jobs.sqlite");
+    let jobs = rusqlite::Connection::open(jobs).unwrap();
+    let age = |time: Duration| {
+        let milliseconds = i64::try_from(time.as_millis()).unwrap();
+        let sql = "UPDATE idempotency SET created = created - ? WHERE key = 'k'";
+        assert_eq!(jobs.execute(sql, [milliseconds]).unwrap(), 1);
+    };
+    let minute = Duration::from_secs(60);
+    age((24 * 60 - 1) * minute);
+    assert_eq!(post("none"), ("202".to_owned(), first.clone()));
+    assert_eq!(post("other").0, "422");
+    age(minute);
+    let (status, second) = post("other");
+    assert_eq!(status, "202");
+    assert!(second.is_string() && second != first, "{second}");
+}
+
 #[test]
 fn all_that_is_wrong_is_named_before_anything_is_fetched() {
     let folder = tempfile::tempdir().unwrap();
@@ -408,6 +444,13 @@ fn documents_of_what_was_converted() {
     });
     let document = server.finished(&server.submit(&json!([good])));
     assert_snapshot("done", &without(folder.path(), &document));
+    let id = document["id"].as_str().unwrap();
+    let answer = server.request(&format!(
+        "DELETE /api/v1/work/{id} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n"
+    ));
+    assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+    let result = folder.path().join("out/a b.jpg");
+    assert!(result.is_file(), "the result stays where the record goes");
     let bad = json!({
         "infile": format!("file://{root}/missing.png"), "outfile": format!("file://{root}/out/b.png"),
     });
@@ -696,21 +739,28 @@ async fn every_code_has_its_problem() {
         let reply = server.request(method, path, headers, body).await;
         problems.push((status, reply));
     }
+    let failed = server.submit(&["fail:x"]).await;
+    server.finished(&failed).await;
+    let retry = format!("{failed}/retry");
     server.submit(&["wait:a"; 4]).await;
-    server.stage.started(4).await;
+    server.stage.started(5).await;
     server.submit(&["wait:b"]).await;
-    problems.push((
-        429,
-        server.request("POST", job, &json, work(&["done:"])).await,
-    ));
+    for (path, body) in [(job, work(&["done:"])), (&retry, String::new())] {
+        problems.push((429, server.request("POST", path, &json, body).await));
+    }
     server.store.broken.send_replace(true);
     problems.push((503, server.request("GET", job, &id, "").await));
     server.store.broken.send_replace(false);
     draining(&server).await;
-    problems.push((
-        503,
-        server.request("POST", job, &json, work(&["done:"])).await,
-    ));
+    for (path, headers) in [
+        (job, &json[..]),
+        (&retry, &json),
+        ("/api/v1/convert", &id),
+        ("/api/v1/identify", &id),
+    ] {
+        let body = work(&["done:"]);
+        problems.push((503, server.request("POST", path, headers, body).await));
+    }
     for _ in 0..4 {
         server.stage.let_go("a");
     }
@@ -735,6 +785,56 @@ async fn every_code_has_its_problem() {
     }
     assert_snapshot("problems", &json!(bodies));
     server.stopped().await;
+}
+
+#[tokio::test]
+async fn every_answer_that_succeeds_has_the_requests_id() {
+    let server = Server::start().await;
+    let image = images::make("png", 6, 4);
+    let done = server.submit(&["done:"]).await;
+    server.finished(&done).await;
+    let waiting = server.submit(&["wait:a"]).await;
+    let events = format!("{done}/events");
+    let retry = format!("{done}/retry");
+    for (method, path, status, media_type) in [
+        ("POST", "/api/v1/work?dry_run=true", 200, "application/json"),
+        ("POST", "/api/v1/work", 202, "application/json"),
+        ("GET", "/api/v1/work", 200, "application/json"),
+        ("GET", &done, 200, "application/json"),
+        ("GET", &events, 200, "text/event-stream"),
+        ("POST", &retry, 202, "application/json"),
+        ("DELETE", &waiting, 200, "application/json"),
+        ("DELETE", &done, 204, ""),
+        ("POST", "/api/v1/convert?format=webp", 200, "image/webp"),
+        ("POST", "/api/v1/identify", 200, "application/json"),
+        ("GET", "/api/v1/operations", 200, "application/json"),
+        ("GET", "/api/v1/formats", 200, "application/json"),
+        ("GET", "/openapi.json", 200, "application/json"),
+        ("GET", "/healthz", 200, "application/json"),
+        ("GET", "/readyz", 200, "application/json"),
+        (
+            "GET",
+            "/metrics",
+            200,
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        ),
+    ] {
+        let body = if path.starts_with("/api/v1/work") {
+            work(&["done:"]).into()
+        } else {
+            image.clone()
+        };
+        let reply = server
+            .request(method, path, &[("x-request-id", "mine")], body)
+            .await;
+        assert_eq!(reply.status, status, "{method} {path}: {reply:?}");
+        assert_eq!(reply.header("x-request-id"), "mine", "{method} {path}");
+        if !media_type.is_empty() {
+            assert_eq!(reply.header("content-type"), media_type, "{method} {path}");
+        }
+        let has_place = reply.headers.contains_key("location");
+        assert_eq!(has_place, status == 202, "{method} {path}: {reply:?}");
+    }
 }
 
 #[tokio::test]
