@@ -23,6 +23,9 @@ use crate::sharing::{Decoding, Share, Shared, Sharing};
 use crate::storage::{Cache, CacheStatus, Location, ObjectHeaders, Source, Stores};
 use crate::target::Target;
 
+/// From so many renditions on that need not be exact, one decode of all pixels is quicker than a smaller one for each.
+const WORTH_ALL: usize = 4;
+
 /// One image to convert: where it is read from, what is done to it, and where the result goes.
 ///
 /// Nothing is checked until it is [planned](Converter::plan) or [converted](Converter::convert).
@@ -575,7 +578,8 @@ impl Converter {
         let mut timings = Timings::default();
 
         let started = Instant::now();
-        let share = self.share(&plan.source, not_before, action.renditions);
+        let renditions = action.renditions.unwrap_or(1);
+        let share = self.share(&plan.source, not_before, renditions);
         let source = self.fetch_source(&plan.source, not_before, share.as_ref());
         let reads = plan.reads.iter();
         let reads = reads.map(|origin| self.fetch(origin, not_before));
@@ -589,8 +593,10 @@ impl Converter {
             error.context(&doing).during(Stage::Convert)
         };
         let pixels = match &share {
-            Some(share) => self.pixels(share, &source, &plan).await.map_err(doing)?,
-            None => Pixels::default(),
+            Some(share) if plan.fidelity == Fidelity::Exact || renditions >= WORTH_ALL => {
+                self.pixels(share, &source, &plan).await.map_err(doing)?
+            }
+            _ => Pixels::default(),
         };
         let reads = reads.into_iter().map(|(input, _)| input);
         let inputs = std::iter::once(source).chain(reads).collect();
@@ -693,15 +699,18 @@ impl Converter {
     ) -> Result<Bytes> {
         let timeout = self.0.limits.timeout;
         let source = Bytes::copy_from_slice(source);
-        self.convert_within(timeout, source, pipeline, format).await
+        self.convert_within(timeout, None, source, pipeline, format)
+            .await
     }
 
-    /// Converts one image in memory, as [`convert_bytes`](Self::convert_bytes) does, in so much time at most.
+    /// Converts one image in memory, as [`convert_bytes`](Self::convert_bytes) does, in so much time at most, and with
+    /// another fidelity than the converter's if one is given.
     ///
     /// The time begins when a thread of the pool takes the image up. A future that is dropped cancels the conversion.
     pub async fn convert_within(
         &self,
         timeout: Duration,
+        fidelity: Option<Fidelity>,
         source: Bytes,
         pipeline: &Pipeline,
         format: Format,
@@ -717,7 +726,8 @@ impl Converter {
         for origin in self.reads(pipeline)? {
             inputs.push(self.fetch(&origin, asked).await?.0);
         }
-        let task = self.task(inputs, pipeline.clone(), format.clone());
+        let mut task = self.task(inputs, pipeline.clone(), format.clone());
+        task.fidelity = fidelity.unwrap_or(task.fidelity);
         let (converted, _) = self.0.pool.convert(timeout, None, task).await;
         let converted = converted.map_err(|error| error.context("can't convert the image"))?;
         let frames = converted.frames;
@@ -801,15 +811,10 @@ impl Converter {
     }
 
     /// Takes part in what actions on the same source share, if it is one to share.
-    fn share(
-        &self,
-        origin: &Origin,
-        not_before: Instant,
-        renditions: Option<usize>,
-    ) -> Option<Share> {
+    fn share(&self, origin: &Origin, not_before: Instant, renditions: usize) -> Option<Share> {
         match (origin, &self.0.sharing) {
             (Origin::Object { location, .. }, Some(sharing)) => {
-                Some(sharing.join(location, not_before, renditions.unwrap_or(1)))
+                Some(sharing.join(location, not_before, renditions))
             }
             _ => None,
         }
@@ -818,9 +823,8 @@ impl Converter {
     /// The source's pixels, if they are for several actions.
     async fn pixels(&self, share: &Share, source: &Input, plan: &Plan) -> Result<Pixels> {
         let steps = plan.pipeline.steps();
-        // What need not be exact is quicker from a smaller picture that is decoded for it alone.
-        let is_native = self.0.native && plan.fidelity == Fidelity::Exact;
-        let layout = is_native.then(|| engine::layout(source, steps, &plan.format, &self.0.limits));
+        let native = self.0.native;
+        let layout = native.then(|| engine::layout(source, steps, &plan.format, &self.0.limits));
         let Some(layout) = layout.flatten() else {
             return Ok(Pixels::default());
         };

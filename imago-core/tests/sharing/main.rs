@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use imago_core::sandbox::{self, Sandbox};
 use imago_core::storage::{Get, Location, ObjectHeaders, Stores};
-use imago_core::{Action, Builder, Converter, Decoding, Error, Outcome};
+use imago_core::{Action, Builder, Converter, Decoding, Error, Fidelity, Outcome};
 use libtest_mimic::{Arguments, Failed, Trial};
 use testkit::images;
 use tokio::runtime::Runtime;
@@ -23,6 +23,7 @@ const TESTS: &[(&str, fn())] = &[
         "what_needs_more_room_is_decoded_by_each",
         what_needs_more_room_is_decoded_by_each,
     ),
+    ("a_few_fast_ones_decode_less", a_few_fast_ones_decode_less),
     (
         "a_damaged_source_fails_as_it_does_alone",
         a_damaged_source_fails_as_it_does_alone,
@@ -234,6 +235,24 @@ fn what_needs_more_room_is_decoded_by_each() {
     for (name, converter) in fixture.converters(room) {
         let results = fixture.convert_all(&converter, &[("resize 30", "jpg"); 4]);
         assert_eq!(decodings(&results, Decoding::Own), 4, "{name}: {results:?}");
+    }
+}
+
+fn a_few_fast_ones_decode_less() {
+    let fixture = Fixture::new(images::make("jpeg", 301, 199));
+    let converter = Converter::builder()
+        .threads(2)
+        .stores(fixture.stores.clone())
+        .fidelity(Fidelity::Fast);
+    let converter = build(converter);
+    for (count, reused) in [(3, 0), (4, 3)] {
+        let chains = vec![("resize 30", "jpg"); count];
+        let results = fixture.convert_all(&converter, &chains);
+        assert_eq!(
+            decodings(&results, Decoding::Reused),
+            reused,
+            "{count}: {results:?}"
+        );
     }
 }
 

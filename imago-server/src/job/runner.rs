@@ -131,7 +131,9 @@ impl Runner for Converter {
                 .parse()?,
         };
         let (timeout, pipeline) = (upload.timeout, &upload.pipeline);
-        let converted = self.convert_within(timeout, upload.image, pipeline, format.clone());
+        let fidelity = upload.fidelity.map(Into::into);
+        let converted =
+            self.convert_within(timeout, fidelity, upload.image, pipeline, format.clone());
         Ok((converted.await?, format))
     }
 

@@ -48,6 +48,22 @@ async fn an_image_comes_back_converted() {
 }
 
 #[tokio::test]
+async fn an_upload_has_the_fidelity_that_it_asks_for() {
+    let server = Server::start().await;
+    let photo = images::make("jpeg", 640, 480);
+    let answer = async |query: &str| {
+        let query = format!("?operation=resize+64x64&format=ppm{query}");
+        let reply = convert(&server, &query, photo.clone()).await;
+        assert_eq!(reply.status, 200, "{query}: {}", reply.body);
+        reply.bytes
+    };
+    let exact = answer("").await;
+    assert_eq!(answer("&fidelity=exact").await, exact);
+    // A decoder that shrinks gives other pixels than a filter over all of them.
+    assert_ne!(answer("&fidelity=fast").await, exact);
+}
+
+#[tokio::test]
 async fn what_cannot_run_is_refused_with_all_that_is_wrong() {
     let server = Server::with(|config| config.limits.image = ByteSize::kib(64)).await;
     let reply = convert(
