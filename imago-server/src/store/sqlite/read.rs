@@ -54,17 +54,29 @@ pub(super) fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result
     let limit = filter.limit.max(1);
     let mut sql = format!("SELECT {SUMMARY} FROM jobs WHERE true");
     let mut values: Vec<Value> = Vec::new();
-    // By the first label, whose index has the jobs in order; the others are looked up for each of them.
-    for (position, (name, value)) in filter.labels.iter().enumerate() {
-        if position == 0 {
-            sql = format!(
-                "SELECT {SUMMARY} FROM labels CROSS JOIN jobs ON seq = labels.job
-                 WHERE labels.name = ? AND labels.value = ?"
-            );
-        } else {
-            sql += " AND EXISTS (SELECT 1 FROM labels l WHERE l.name = ? AND l.value = ? AND l.job = seq)";
-        }
+    let mut labels = filter.labels.clone();
+    labels.sort_unstable();
+    labels.dedup();
+    if let Some(((name, value), others)) = labels.split_first() {
+        // By the first, whose index has the jobs in order; the others are looked up for each of them.
+        sql = format!(
+            "SELECT {SUMMARY} FROM labels CROSS JOIN jobs ON seq = labels.job
+             WHERE labels.name = ? AND labels.value = ?"
+        );
         values.extend([name.clone().into(), value.clone().into()]);
+        if !others.is_empty() {
+            // Counted at once: of an EXISTS for each, SQLite would make a join of as many tables, and plan for long.
+            sql.extend([
+                " AND (SELECT count(*) FROM labels other WHERE other.job = seq
+                       AND (other.name, other.value) IN (VALUES ",
+                &vec!["(?, ?)"; others.len()].join(", "),
+                ")) = ",
+                &others.len().to_string(),
+            ]);
+            for (name, value) in others {
+                values.extend([name.clone().into(), value.clone().into()]);
+            }
+        }
     }
     // The column that orders the rows of the index that is gone through.
     let order = if filter.labels.is_empty() {
