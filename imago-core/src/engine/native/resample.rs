@@ -22,6 +22,15 @@ const BLOCK: usize = 64;
 /// How many products a dot product adds up side by side.
 const LANES: usize = 8;
 
+/// How many source rows are resampled across together, a lane for each.
+const TOGETHER: usize = 8;
+
+/// So large that the last bit of the fraction stands for one.
+const WHOLE: f32 = 8_388_608.0;
+
+/// The same sample of rows that are resampled together.
+type Column = [f32; TOGETHER];
+
 /// What rows are resampled to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct To {
@@ -59,6 +68,9 @@ fn resample_as<T: Sample>(rows: &mut impl Rows, to: &To, stop: &Stop) -> Result<
 /// How samples are kept until they are added up: as they come, or, beside alpha, each times that.
 trait Sample: Copy + Default + Into<f32> {
     fn keep(source: &[u8], channels: usize, to: &mut [Self]);
+
+    /// Keeps up to [`TOGETHER`] rows, at least one, side by side. What is beside the last of them is of no row.
+    fn keep_together(rows: &[u8], stride: usize, channels: usize, to: &mut [Column]);
 }
 
 impl Sample for u8 {
@@ -66,20 +78,95 @@ impl Sample for u8 {
     fn keep(source: &[u8], _: usize, to: &mut [Self]) {
         to[..source.len()].copy_from_slice(source);
     }
+
+    #[inline(always)]
+    fn keep_together(rows: &[u8], stride: usize, _: usize, to: &mut [Column]) {
+        let mut sources = [&rows[..stride]; TOGETHER];
+        for (source, row) in sources.iter_mut().zip(rows.chunks_exact(stride)) {
+            *source = row;
+        }
+        let words = sources.map(|row| row.as_chunks::<8>().0);
+        let (columns, rest) = to[..stride].as_chunks_mut::<8>();
+        for (index, columns) in columns.iter_mut().enumerate() {
+            let words = transpose(words.map(|words| u64::from_le_bytes(words[index])));
+            for (column, word) in columns.iter_mut().zip(words) {
+                *column = word.to_le_bytes().map(f32::from);
+            }
+        }
+        let begun = stride - rest.len();
+        for (index, column) in rest.iter_mut().enumerate() {
+            *column = sources.map(|row| f32::from(row[begun + index]));
+        }
+    }
+}
+
+/// Makes eight bytes of each of eight rows one byte of each row, eight times.
+#[inline(always)]
+fn transpose(mut words: [u64; 8]) -> [u64; 8] {
+    for (distance, bits, mask) in [
+        (4, 32, 0x0000_0000_ffff_ffff),
+        (2, 16, 0x0000_ffff_0000_ffff),
+        (1, 8, 0x00ff_00ff_00ff_00ff),
+    ] {
+        for block in words.chunks_exact_mut(2 * distance) {
+            let (upper, lower) = block.split_at_mut(distance);
+            for (upper, lower) in upper.iter_mut().zip(lower) {
+                let swapped = (*upper >> bits ^ *lower) & mask;
+                *upper ^= swapped << bits;
+                *lower ^= swapped;
+            }
+        }
+    }
+    words
 }
 
 impl Sample for f32 {
     #[inline(always)]
     fn keep(source: &[u8], channels: usize, to: &mut [Self]) {
-        for (source, to) in source
-            .chunks_exact(channels)
-            .zip(to.chunks_exact_mut(channels))
-        {
-            let alpha = Self::from(source[channels - 1]);
-            for (to, color) in to.iter_mut().zip(&source[..channels - 1]) {
-                *to = Self::from(*color) * (alpha / 255.0);
+        match channels {
+            2 => premultiply::<2>(source, to),
+            _ => premultiply::<4>(source, to),
+        }
+    }
+
+    #[inline(always)]
+    fn keep_together(rows: &[u8], stride: usize, channels: usize, to: &mut [Column]) {
+        for (lane, row) in rows.chunks_exact(stride).enumerate() {
+            match channels {
+                2 => premultiply_in::<2>(lane, row, to),
+                _ => premultiply_in::<4>(lane, row, to),
             }
-            to[channels - 1] = alpha;
+        }
+    }
+}
+
+/// Samples of pixels whose last is alpha, which the others are multiplied by.
+#[inline(always)]
+fn premultiplied<const CHANNELS: usize>(pixel: &[u8; CHANNELS]) -> [f32; CHANNELS] {
+    let samples = pixel.map(f32::from);
+    let alpha = samples[CHANNELS - 1];
+    let part = alpha / 255.0;
+    let mut samples = samples.map(|sample| sample * part);
+    samples[CHANNELS - 1] = alpha;
+    samples
+}
+
+#[inline(always)]
+fn premultiply<const CHANNELS: usize>(source: &[u8], to: &mut [f32]) {
+    let (source, _) = source.as_chunks::<CHANNELS>();
+    let (to, _) = to.as_chunks_mut::<CHANNELS>();
+    for (to, pixel) in to.iter_mut().zip(source) {
+        *to = premultiplied(pixel);
+    }
+}
+
+#[inline(always)]
+fn premultiply_in<const CHANNELS: usize>(lane: usize, source: &[u8], to: &mut [Column]) {
+    let (source, _) = source.as_chunks::<CHANNELS>();
+    let (to, _) = to.as_chunks_mut::<CHANNELS>();
+    for (to, pixel) in to.iter_mut().zip(source) {
+        for (column, sample) in to.iter_mut().zip(premultiplied(pixel)) {
+            column[lane] = sample;
         }
     }
 }
@@ -102,7 +189,7 @@ fn down_first<T: Sample>(
     let out_stride = raster.stride();
     let mut sums = vec![0.0; out_stride];
     for (row, contribution) in down.iter().enumerate() {
-        ring.fill(rows, contribution.range().end)?;
+        ring.fill(rows, contribution.range().end, arch)?;
         stop.check()?;
         let sources = ring.rows(contribution);
         let is_gray = arch.dispatch(DownThenAcross {
@@ -155,39 +242,45 @@ fn across_first<T: Sample>(
     arch: Arch,
     stop: &Stop,
 ) -> Result<()> {
-    let stride = rows.width() * rows.channels();
+    let (height, stride) = (rows.height(), rows.width() * rows.channels());
     let out_stride = raster.stride();
     let padded = out_stride.next_multiple_of(BLOCK);
     let reach = down.iter().map(|one| one.weights.len()).max().unwrap_or(0);
-    // A ring of rows that have been resampled across.
-    let mut ring = vec![0.0_f32; reach * padded];
-    let mut planes = across.planes();
-    let mut band = vec![0; BAND * stride];
-    let mut line = vec![T::default(); stride];
+    // A ring of rows that have been resampled across, with room for those that are ahead of their use.
+    let capacity = reach + TOGETHER;
+    let mut ring = vec![0.0_f32; capacity * padded];
+    let mut band = vec![0; TOGETHER * stride];
+    let mut columns = vec![Column::default(); stride];
+    let mut results = vec![Column::default(); out_stride];
     let mut sums = vec![0.0; padded];
     let mut done = 0;
     for (row, contribution) in down.iter().enumerate() {
         let range = contribution.range();
         while done < range.end {
-            // No more than is used up at once: what is behind the ring's end would overwrite what is in use.
-            let count = (range.end - done).min(BAND);
+            let count = (height - done).min(TOGETHER);
             let band = &mut band[..count * stride];
             rows.read(band)?;
             stop.check()?;
-            for source in band.chunks_exact(stride) {
-                let at = done % reach * padded;
-                arch.dispatch(AcrossOnly {
-                    source,
-                    line: &mut line,
-                    across,
-                    planes: &mut planes,
-                    out: &mut ring[at..at + out_stride],
-                });
-                done += 1;
+            arch.dispatch(AcrossTogether::<T> {
+                band,
+                stride,
+                across,
+                columns: &mut columns,
+                results: &mut results,
+                kept: std::marker::PhantomData,
+            });
+            for lane in 0..count {
+                let at = (done + lane) % capacity * padded;
+                let out = &mut ring[at..at + out_stride];
+                for (out, column) in out.iter_mut().zip(&results) {
+                    *out = column[lane];
+                }
+                arch.dispatch(Clamp(out, across.channels));
             }
+            done += count;
         }
         let sources: Vec<&[f32]> = range
-            .map(|source| &ring[source % reach * padded..][..padded])
+            .map(|source| &ring[source % capacity * padded..][..padded])
             .collect();
         let is_gray = arch.dispatch(DownOnly {
             sources: &sources,
@@ -201,25 +294,36 @@ fn across_first<T: Sample>(
     Ok(())
 }
 
-/// One source row, resampled across.
-struct AcrossOnly<'a, T> {
-    source: &'a [u8],
-    line: &'a mut [T],
+/// Source rows, resampled across side by side.
+struct AcrossTogether<'a, T> {
+    band: &'a [u8],
+    stride: usize,
     across: &'a Across,
-    planes: &'a mut [f32],
-    out: &'a mut [f32],
+    columns: &'a mut [Column],
+    results: &'a mut [Column],
+    kept: std::marker::PhantomData<T>,
 }
 
-impl<T: Sample> WithSimd for AcrossOnly<'_, T> {
+impl<T: Sample> WithSimd for AcrossTogether<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         let channels = self.across.channels;
-        T::keep(self.source, channels, self.line);
-        self.across.split(self.line, self.planes);
-        self.across.apply(self.planes, self.out);
-        clamp(self.out, channels, true);
+        T::keep_together(self.band, self.stride, channels, self.columns);
+        self.across.apply_together(self.columns, self.results);
+    }
+}
+
+/// One row that has been resampled across, clamped to what fits.
+struct Clamp<'a>(&'a mut [f32], usize);
+
+impl WithSimd for Clamp<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        clamp(self.0, self.1, true);
     }
 }
 
@@ -243,6 +347,22 @@ impl WithSimd for DownOnly<'_> {
         clamp(sums, self.channels, false);
         round(sums, self.out);
         is_gray(sums, self.channels)
+    }
+}
+
+/// One source row, kept for later.
+struct Keep<'a, T> {
+    row: &'a [u8],
+    channels: usize,
+    to: &'a mut [T],
+}
+
+impl<T: Sample> WithSimd for Keep<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        T::keep(self.row, self.channels, self.to);
     }
 }
 
@@ -280,14 +400,18 @@ impl<T: Sample> Ring<T> {
     }
 
     /// Reads on until the rows before `end` are there.
-    fn fill(&mut self, rows: &mut impl Rows, end: usize) -> Result<()> {
+    fn fill(&mut self, rows: &mut impl Rows, end: usize, arch: Arch) -> Result<()> {
         while self.read < end {
             let count = (self.height - self.read).min(BAND);
             let band = &mut self.band[..count * self.stride];
             rows.read(band)?;
             for row in band.chunks_exact(self.stride) {
                 let at = self.read % self.capacity * self.padded;
-                T::keep(row, self.channels, &mut self.samples[at..at + self.stride]);
+                arch.dispatch(Keep {
+                    row,
+                    channels: self.channels,
+                    to: &mut self.samples[at..at + self.stride],
+                });
                 self.read += 1;
             }
         }
@@ -321,28 +445,42 @@ fn sum_rows<T: Copy + Into<f32>>(rows: &[&[T]], weights: &[f32], sums: &mut [f32
 /// Clamps samples to what fits. Colours beside alpha are divided by that before, and multiplied by it `again` after.
 #[inline(always)]
 fn clamp(samples: &mut [f32], channels: usize, again: bool) {
+    match channels {
+        2 => clamp_beside_alpha::<2>(samples, again),
+        4 => clamp_beside_alpha::<4>(samples, again),
+        _ => {
+            for sample in samples {
+                *sample = sample.clamp(0.0, 255.0);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn clamp_beside_alpha<const CHANNELS: usize>(samples: &mut [f32], again: bool) {
     /// Less alpha than this is none.
     const NOTHING: f32 = 1.0e-4;
-    if !has_alpha(channels) {
-        for sample in samples {
-            *sample = sample.clamp(0.0, 255.0);
-        }
-        return;
-    }
-    for pixel in samples.chunks_exact_mut(channels) {
-        let alpha = pixel[channels - 1];
+    // In between, ImageMagick keeps sixteen bits of each sample. It shows where next to nothing is left of alpha.
+    let keep = |sample: f32| if again { sixteen_bits(sample) } else { sample };
+    let (pixels, _) = samples.as_chunks_mut::<CHANNELS>();
+    for pixel in pixels {
+        let alpha = pixel[CHANNELS - 1];
         let reciprocal = if alpha.abs() < NOTHING {
             0.0
         } else {
             255.0 / alpha
         };
-        let alpha = alpha.clamp(0.0, 255.0);
+        let alpha = keep(alpha.clamp(0.0, 255.0));
         let factor = if again { alpha / 255.0 } else { 1.0 };
-        for color in &mut pixel[..channels - 1] {
-            *color = (*color * reciprocal).clamp(0.0, 255.0) * factor;
-        }
-        pixel[channels - 1] = alpha;
+        *pixel = pixel.map(|color| keep((color * reciprocal).clamp(0.0, 255.0)) * factor);
+        pixel[CHANNELS - 1] = alpha;
     }
+}
+
+/// The nearest sample that sixteen bits have a number for.
+#[inline(always)]
+fn sixteen_bits(sample: f32) -> f32 {
+    ((sample * 257.0 + WHOLE) - WHOLE) * (1.0 / 257.0)
 }
 
 /// What is to be done across each row.
@@ -355,6 +493,8 @@ struct Across {
     weights: Vec<f32>,
     /// How many weights there are for each.
     taps: usize,
+    /// How many of them are more than filling, at most.
+    reach: usize,
 }
 
 impl Across {
@@ -372,6 +512,7 @@ impl Across {
             starts: all.iter().map(|one| one.start).collect(),
             weights,
             taps,
+            reach,
         }
     }
 
@@ -445,13 +586,43 @@ impl Across {
             }
         }
     }
+
+    #[inline(always)]
+    fn apply_together(&self, columns: &[Column], out: &mut [Column]) {
+        match self.channels {
+            1 => self.apply_channels_together::<1>(columns, out),
+            2 => self.apply_channels_together::<2>(columns, out),
+            3 => self.apply_channels_together::<3>(columns, out),
+            _ => self.apply_channels_together::<4>(columns, out),
+        }
+    }
+
+    #[inline(always)]
+    fn apply_channels_together<const CHANNELS: usize>(
+        &self,
+        columns: &[Column],
+        out: &mut [Column],
+    ) {
+        let outputs = self.starts.iter().zip(self.weights.chunks_exact(self.taps));
+        let (sources, _) = columns.as_chunks::<CHANNELS>();
+        let (pixels, _) = out.as_chunks_mut::<CHANNELS>();
+        for ((start, weights), pixel) in outputs.zip(pixels) {
+            let mut sums = [Column::default(); CHANNELS];
+            for (source, weight) in sources[*start..].iter().zip(&weights[..self.reach]) {
+                for (sum, source) in sums.iter_mut().zip(source) {
+                    for (sum, sample) in sum.iter_mut().zip(source) {
+                        *sum += sample * weight;
+                    }
+                }
+            }
+            *pixel = sums;
+        }
+    }
 }
 
 /// Rounds samples, which are clamped to what fits.
 #[inline(always)]
 fn round(samples: &[f32], out: &mut [u8]) {
-    /// So large that the last bit of the fraction stands for one.
-    const WHOLE: f32 = 8_388_608.0;
     for (to, sample) in out.iter_mut().zip(samples) {
         #[expect(
             clippy::cast_possible_truncation,
