@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 const CLIENTS: usize = 64;
 const TIME: Duration = Duration::from_secs(5);
 const POLLS: usize = 10_000;
+const STREAMS: usize = 100;
 
 fn main() {
     rlimit::increase_nofile_limit(u64::MAX)
@@ -34,6 +35,7 @@ fn main() {
     runtime.block_on(async {
         submits_and_reads().await;
         waiting_polls().await;
+        waiting_polls_over_http2().await;
         claims().await;
     });
 }
@@ -208,6 +210,7 @@ async fn submits_and_reads() {
     println!("durable submits from {CLIENTS} clients: {submits:.0}/s");
 }
 
+/// Polls that wait for one job's end, each on a connection of its own.
 async fn waiting_polls() {
     let server = Server::start();
     let (_listener, url) = silent();
@@ -228,12 +231,45 @@ async fn waiting_polls() {
             .expect("it takes it");
         polls.push(client);
     }
+    let each = each(&server, before).await;
+    println!("{POLLS} waiting polls, a connection each: {each} bytes of resident memory each");
+}
+
+/// The same over HTTP/2, where polls share connections.
+async fn waiting_polls_over_http2() {
+    let server = Server::start();
+    let (_listener, url) = silent();
+    let mut client = Client::to(&server.address).await;
+    let answer = client.exchange(&submission(&url)).await;
+    let poll = format!(
+        "http://{}/api/v1/work/{}?timeout=600",
+        server.address,
+        id_of(&answer)
+    );
+    let before = server.resident_bytes();
+    let mut polls = JoinSet::new();
+    for _ in 0..POLLS / STREAMS {
+        let client = reqwest::Client::builder().http2_prior_knowledge().build();
+        let client = client.expect("a client");
+        for _ in 0..STREAMS {
+            polls.spawn(client.get(&poll).send());
+        }
+    }
+    let each = each(&server, before).await;
+    assert_eq!(polls.len(), POLLS);
+    assert!(polls.try_join_next().is_none(), "a poll did not wait");
+    println!(
+        "{POLLS} waiting polls, {STREAMS} to a connection over HTTP/2: {each} bytes of resident memory each"
+    );
+}
+
+/// How much larger the server is for each poll.
+async fn each(server: &Server, before: usize) -> usize {
     // Answered behind all of them.
     let health = "GET /healthz HTTP/1.1\r\nhost: h\r\n\r\n";
     Client::to(&server.address).await.exchange(health).await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let each = server.resident_bytes().saturating_sub(before) / POLLS;
-    println!("{POLLS} waiting polls: {each} bytes of resident memory each");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    server.resident_bytes().saturating_sub(before) / POLLS
 }
 
 async fn claims() {

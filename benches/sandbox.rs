@@ -53,8 +53,8 @@ fn main() {
         let count = if name == "pixel" { 500 } else { 24 };
         let convert_many = |converter: &Converter| {
             let conversions = (0..count).map(|_| async {
-                let converted = converter.convert_bytes(&source, &pipeline, Format::Jpeg);
-                converted.await.expect("the conversion succeeds")
+                let done = converter.convert_bytes(&source, &pipeline, Format::Jpeg);
+                done.await.expect("the conversion succeeds")
             });
             let many = stream::iter(conversions).buffer_unordered(2 * converter.threads());
             runtime.block_on(many.count());
