@@ -24,6 +24,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::{Request, Response};
+use tokio::sync::watch;
 
 use crate::serve::{self, Body, Listener};
 
@@ -41,6 +42,8 @@ pub struct Server {
 struct State {
     routes: HashMap<(Method, String), VecDeque<Reply>>,
     log: Vec<Received>,
+    /// How many of them were received as a whole.
+    whole: watch::Sender<usize>,
 }
 
 /// A request as it was received.
@@ -54,6 +57,7 @@ pub struct Received {
     pub headers: HeaderMap,
     /// The body; empty as long as it was not received as a whole.
     pub body: Bytes,
+    is_whole: bool,
 }
 
 impl Received {
@@ -118,6 +122,19 @@ impl Server {
         let mut requests = self.requests();
         requests.retain(|request| request.method == method && request.path() == path);
         requests
+    }
+
+    /// The same once there are so many of them, received as a whole.
+    pub async fn received(&self, method: &str, path: &str, count: usize) -> Vec<Received> {
+        let mut whole = lock(&self.state).whole.subscribe();
+        loop {
+            let mut requests = self.requests_for(method, path);
+            requests.retain(|request| request.is_whole);
+            if requests.len() >= count {
+                return requests;
+            }
+            whole.changed().await.expect("the server is there");
+        }
     }
 
     /// How often `path` was asked for by GET.
@@ -315,6 +332,7 @@ async fn answer(
             target: parts.uri.to_string(),
             headers: parts.headers.clone(),
             body: Bytes::new(),
+            is_whole: false,
         });
         let route = (parts.method.clone(), parts.uri.path().to_owned());
         let reply = match state.routes.get_mut(&route) {
@@ -325,7 +343,12 @@ async fn answer(
         (state.log.len() - 1, reply)
     };
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-    lock(&state).log[index].body = body;
+    {
+        let mut state = lock(&state);
+        let received = &mut state.log[index];
+        (received.body, received.is_whole) = (body, true);
+        state.whole.send_modify(|whole| *whole += 1);
+    }
     let reply = reply.unwrap_or_else(|| Reply::status(404));
     reply.send(&parts.method, &parts.headers).await
 }

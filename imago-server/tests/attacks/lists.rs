@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::service::Service;
 use crate::submissions::{failing, serve};
-use crate::wire::{exchange, statuses};
+use crate::wire::{address, exchange, statuses};
 
 /// The ids of the jobs that a page has.
 fn ids(page: &Value) -> Vec<&str> {
@@ -218,7 +218,6 @@ async fn no_label_is_more_than_a_word() {
     assert_answers(&service, &made, &table).await;
 
     // What a client of HTTP would not send.
-    let address = service.address.parse().unwrap();
     for (query, expected) in [
         (&b"label=album:r\xf6me"[..], &[200, 400][..]),
         (b"label=album:\xff\xfe", &[200, 400]),
@@ -234,7 +233,7 @@ async fn no_label_is_more_than_a_word() {
             query,
             b" HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n",
         ];
-        let answer = exchange(address, &head.concat()).await;
+        let answer = exchange(address(&service), &head.concat()).await;
         let came = statuses(&answer);
         let shown = query.escape_ascii();
         assert!(

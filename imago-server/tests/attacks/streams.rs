@@ -1,6 +1,5 @@
 //! Streams of events: text that wants to be an event of its own, streams by the hundred, ids that nobody gave out.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -11,14 +10,7 @@ use tokio::net::TcpStream;
 
 use crate::service::Service;
 use crate::stage::Stage;
-use crate::wire::{exchange, statuses};
-
-/// Longer than anything here takes, unless it hangs.
-const HANG: Duration = Duration::from_secs(60);
-
-fn address(service: &Service) -> SocketAddr {
-    service.address.parse().unwrap()
-}
+use crate::wire::{HANG, address, exchange, statuses};
 
 /// The documents of a stream's events. Fails unless it has events of jobs and nothing else, line by line.
 fn events(body: &str) -> Vec<Value> {

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use serde_json::{Map, Value, json};
 
 use crate::service::{Client, Service};
-use crate::wire::{exchange, statuses};
+use crate::wire::{address, exchange, statuses};
 
 /// A server, and beside it an action that fails at once.
 pub(crate) fn serve() -> Service {
@@ -92,7 +92,7 @@ async fn no_label_is_too_odd() {
             }
         }
         let request = format!("GET {path} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n");
-        let text = exchange(service.address.parse().unwrap(), request.as_bytes()).await;
+        let text = exchange(address(&service), request.as_bytes()).await;
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         if head.contains("X-Evil") || body.contains(['\n', '\r', '\0', '\u{1b}']) {
             wrong.push(format!(
@@ -116,7 +116,7 @@ async fn with_headers(service: &Service, headers: &[u8], body: &str) -> (Vec<u16
     let end = format!("content-length: {length}\r\nconnection: close\r\n\r\n{body}");
     let head = b"POST /api/v1/work HTTP/1.1\r\nhost: h\r\n".as_slice();
     let request = [head, headers, end.as_bytes()].concat();
-    let answer = exchange(service.address.parse().unwrap(), &request).await;
+    let answer = exchange(address(service), &request).await;
     (statuses(&answer), answer)
 }
 

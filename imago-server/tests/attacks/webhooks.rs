@@ -9,9 +9,7 @@ use testkit::witness::Port;
 use crate::egress::PRIVATE;
 use crate::service::Service;
 use crate::submissions::{FOLDER, failing};
-
-/// Longer than anything here takes, unless it hangs.
-const HANG: Duration = Duration::from_secs(60);
+use crate::wire::HANG;
 
 /// A server that sends webhooks.
 fn serve(arguments: &[&str]) -> Service {
@@ -147,18 +145,11 @@ async fn no_word_of_a_webhook_becomes_a_header() {
         let url = url.replace("{}", &number.to_string());
         let (status, answer) = submit(&service, json!({"url": url})).await;
         assert_eq!(status, 202, "{url:?}: {answer}");
-        let arrived = async {
-            loop {
-                let request = receiver.requests_for("POST", &path).pop();
-                // Its head is there before its body.
-                if let Some(request) = request.filter(|request| !request.body.is_empty()) {
-                    return request;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        let request = tokio::time::timeout(HANG, arrived).await;
-        let request = request.unwrap_or_else(|_| panic!("{url:?} got nothing: {}", service.log()));
+        let arrived = receiver.received("POST", &path, 1);
+        let arrived = tokio::time::timeout(HANG, arrived).await;
+        let mut requests =
+            arrived.unwrap_or_else(|_| panic!("{url:?} got nothing: {}", service.log()));
+        let request = requests.pop().unwrap();
         assert_eq!(request.header("x-evil"), None, "{url:?}: {request:?}");
         assert_eq!(request.header("host"), Some(host), "{url:?}: {request:?}");
         let document: Value = serde_json::from_slice(&request.body).unwrap();

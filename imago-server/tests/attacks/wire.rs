@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use crate::service::Service;
 
 /// Longer than anything here takes, unless it hangs.
-const HANG: Duration = Duration::from_secs(60);
+pub(crate) const HANG: Duration = Duration::from_secs(60);
 
 /// A server that is soon tired of waiting.
 fn impatient() -> Service {
@@ -25,7 +25,7 @@ fn impatient() -> Service {
     Service::start(&[], &arguments)
 }
 
-fn address(service: &Service) -> SocketAddr {
+pub(crate) fn address(service: &Service) -> SocketAddr {
     service.address.parse().unwrap()
 }
 

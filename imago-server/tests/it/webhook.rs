@@ -236,20 +236,7 @@ async fn a_jobs_end_is_told_until_it_is_taken() {
     let reply = server.post(body.to_string()).await;
     assert_eq!(reply.status, 202, "{reply:?}");
     let path = reply.header("location").to_owned();
-    let arrived = |count| {
-        let receiver = &receiver;
-        async move {
-            loop {
-                let mut tries = receiver.requests_for("POST", "/hook");
-                // The head of one is there before its body.
-                tries.retain(|sent| !sent.body.is_empty());
-                if tries.len() >= count {
-                    return tries;
-                }
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        }
-    };
+    let arrived = |count| receiver.received("POST", "/hook", count);
     support::soon("the first try", arrived(1)).await;
     receiver.on("POST", "/hook", Reply::status(204));
     let tries = support::soon("the second try", arrived(2)).await;
