@@ -88,7 +88,7 @@ impl Child {
         if std::os::unix::process::parent_id() != setup.parent {
             return Err(Error::new(ErrorKind::Internal, "its parent is no more"));
         }
-        runtime::keep_memory();
+        keep_memory();
         runtime::use_scratch(setup.scratch.clone());
         #[cfg(feature = "fault-injection")]
         if setup.open.policy {
@@ -235,6 +235,29 @@ impl Child {
             total,
         };
         self.socket.write_all(&frame.to_bytes()).map_err(lost)
+    }
+}
+
+/// Has this process keep the memory of one conversion for the next, instead of giving it back to the system after each: pages
+/// that come anew are filled with zeros first, each after an exception of the processor.
+///
+/// What one conversion needed beyond this goes back at its end. Other C libraries than GNU's choose for themselves.
+#[cfg_attr(
+    target_env = "gnu",
+    expect(unsafe_code, reason = "the C library's heap is told how to behave")
+)]
+fn keep_memory() {
+    #[cfg(target_env = "gnu")]
+    {
+        /// What is as large as this is a mapping of its own, and goes back as soon as it is free.
+        const MAPPED: libc::c_int = 8 << 20;
+        /// As much may be free at the heap's end.
+        const KEPT: libc::c_int = 32 << 20;
+        // SAFETY: the calls take numbers, and lock what they change.
+        unsafe {
+            libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED);
+            libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT);
+        }
     }
 }
 

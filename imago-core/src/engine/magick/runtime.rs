@@ -32,25 +32,6 @@ pub(crate) fn start() {
     });
 }
 
-/// Has this process keep the memory of one conversion for the next, instead of giving it back to the system after each: pages
-/// that come anew are filled with zeros first, each after an exception of the processor.
-///
-/// What one conversion needed beyond this goes back at its end. Other C libraries than GNU's choose for themselves.
-pub(crate) fn keep_memory() {
-    #[cfg(target_env = "gnu")]
-    {
-        /// What is as large as this is a mapping of its own, and goes back as soon as it is free.
-        const MAPPED: libc::c_int = 8 << 20;
-        /// As much may be free at the heap's end.
-        const KEPT: libc::c_int = 32 << 20;
-        // SAFETY: the calls take numbers, and lock what they change.
-        unsafe {
-            libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED);
-            libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT);
-        }
-    }
-}
-
 /// Keeps OpenMP from starting threads for what this thread does, where ImageMagick was built with it.
 ///
 /// ImageMagick's own limit does not reach all of its loops: its Fourier transforms start threads that meet in FFTW's planner,

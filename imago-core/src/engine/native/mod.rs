@@ -11,6 +11,7 @@ mod plan;
 mod png;
 mod raster;
 mod resample;
+mod sample;
 mod shared;
 mod source;
 mod turn;
