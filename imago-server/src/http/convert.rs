@@ -9,6 +9,8 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
 use imago_core::{Format, Pipeline};
+use serde::Deserialize;
+use serde::de::value::{Error as ValueError, StrDeserializer};
 
 use super::problem::{Culprit, Problem, status_of};
 use super::{Answer, body};
@@ -103,15 +105,13 @@ impl Asked {
                 }
                 "format" => asked.format.replace(value.into_owned()).is_some(),
                 "fidelity" => {
-                    let fidelity = match &*value {
-                        "exact" => Fidelity::Exact,
-                        "fast" => Fidelity::Fast,
-                        _ => {
-                            let detail =
-                                format!("`fidelity` must be `exact` or `fast`, got `{}`", shown());
-                            return Err(bad(detail));
-                        }
-                    };
+                    let read = Fidelity::deserialize(StrDeserializer::<ValueError>::new(&value));
+                    let fidelity = read.map_err(|_| {
+                        bad(format!(
+                            "`fidelity` must be `exact` or `fast`, got `{}`",
+                            shown()
+                        ))
+                    })?;
                     asked.fidelity.replace(fidelity).is_some()
                 }
                 "timeout" => {

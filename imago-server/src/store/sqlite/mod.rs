@@ -266,12 +266,10 @@ impl JobStore for SqliteStore {
 
     async fn get(&self, job: JobId) -> Result<Option<Arc<Snapshot>>, StoreError> {
         let version = self.shared.version(job).load(Ordering::Acquire);
-        let read = async {
-            let job = self
-                .read(move |connection| read::job(connection, job))
-                .await?;
-            Ok(job.map(|job| Arc::new(Snapshot::new(job))))
-        };
+        let read = self.read(move |connection| {
+            let found = read::job(connection, job)?;
+            Ok(found.map(|job| Arc::new(Snapshot::new(job))))
+        });
         // Many that ask at once share one read.
         self.snapshots
             .try_get_with((job, version), read)

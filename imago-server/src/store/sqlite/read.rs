@@ -57,25 +57,24 @@ pub(super) fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result
     let mut labels = filter.labels.clone();
     labels.sort_unstable();
     labels.dedup();
-    if let Some(((name, value), others)) = labels.split_first() {
+    if let Some(others) = labels.len().checked_sub(1) {
         // By the first, whose index has the jobs in order; the others are looked up for each of them.
         sql = format!(
             "SELECT {SUMMARY} FROM labels CROSS JOIN jobs ON seq = labels.job
              WHERE labels.name = ? AND labels.value = ?"
         );
-        values.extend([name.clone().into(), value.clone().into()]);
-        if !others.is_empty() {
+        if others > 0 {
             // Counted at once: of an EXISTS for each, SQLite would make a join of as many tables, and plan for long.
             sql.extend([
                 " AND (SELECT count(*) FROM labels other WHERE other.job = seq
                        AND (other.name, other.value) IN (VALUES ",
-                &vec!["(?, ?)"; others.len()].join(", "),
+                &vec!["(?, ?)"; others].join(", "),
                 ")) = ",
-                &others.len().to_string(),
+                &others.to_string(),
             ]);
-            for (name, value) in others {
-                values.extend([name.clone().into(), value.clone().into()]);
-            }
+        }
+        for (name, value) in labels {
+            values.extend([name.into(), value.into()]);
         }
     }
     // The column that orders the rows of the index that is gone through.
