@@ -210,16 +210,19 @@ async fn submits_and_reads() {
     println!("durable submits from {CLIENTS} clients: {submits:.0}/s");
 }
 
+/// Submits a job that waits for the listener as long as that is there, and gives the job's path.
+async fn waiting_job(server: &Server) -> (std::net::TcpListener, String) {
+    let (listener, url) = silent();
+    let mut client = Client::to(&server.address).await;
+    let answer = client.exchange(&submission(&url)).await;
+    (listener, format!("/api/v1/work/{}", id_of(&answer)))
+}
+
 /// Polls that wait for one job's end, each on a connection of its own.
 async fn waiting_polls() {
     let server = Server::start();
-    let (_listener, url) = silent();
-    let mut client = Client::to(&server.address).await;
-    let answer = client.exchange(&submission(&url)).await;
-    let poll = format!(
-        "GET /api/v1/work/{}?timeout=600 HTTP/1.1\r\nhost: h\r\n\r\n",
-        id_of(&answer)
-    );
+    let (_listener, path) = waiting_job(&server).await;
+    let poll = format!("GET {path}?timeout=600 HTTP/1.1\r\nhost: h\r\n\r\n");
     let before = server.resident_bytes();
     let mut polls = Vec::with_capacity(POLLS);
     for _ in 0..POLLS {
@@ -238,14 +241,8 @@ async fn waiting_polls() {
 /// The same over HTTP/2, where polls share connections.
 async fn waiting_polls_over_http2() {
     let server = Server::start();
-    let (_listener, url) = silent();
-    let mut client = Client::to(&server.address).await;
-    let answer = client.exchange(&submission(&url)).await;
-    let poll = format!(
-        "http://{}/api/v1/work/{}?timeout=600",
-        server.address,
-        id_of(&answer)
-    );
+    let (_listener, path) = waiting_job(&server).await;
+    let poll = format!("http://{}{path}?timeout=600", server.address);
     let before = server.resident_bytes();
     let mut polls = JoinSet::new();
     for _ in 0..POLLS / STREAMS {

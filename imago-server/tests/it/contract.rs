@@ -74,6 +74,14 @@ fn with(place: &str, value: Value) -> String {
     body.to_string()
 }
 
+/// An object with these members too, or instead of its own.
+fn and(mut object: Value, members: &Value) -> Value {
+    for (name, value) in members.as_object().unwrap() {
+        object[name] = value.clone();
+    }
+    object
+}
+
 /// A document with the folder of a test left out.
 fn without(folder: &Path, document: &Value) -> Value {
     let text = document.to_string();
@@ -329,13 +337,7 @@ fn all_that_is_wrong_is_named_before_anything_is_fetched() {
     let server = Process::start(&["--http-private", "--file-root", root, "--allow", "file:///"]);
     let infile = format!("file://{root}/in.png");
     let outfile = format!("file://{root}/out.png");
-    let action = |members: Value| {
-        let mut action = json!({"infile": infile, "outfile": outfile});
-        for (name, value) in members.as_object().unwrap() {
-            action[name] = value.clone();
-        }
-        action
-    };
+    let action = |members: Value| and(json!({"infile": infile, "outfile": outfile}), &members);
     let body = json!({"actions": [
         action(json!({"operations": ["resze 5x5"]})),
         action(json!({"operations": ["resize"]})),
@@ -381,10 +383,8 @@ fn results_are_stored_with_their_headers() {
         ("/named", json!({"mimetype": "image/webp"}), "image/webp"),
     ] {
         store.on("PUT", path, http::Reply::status(201));
-        let mut action = json!({"infile": store.url("/in.png"), "outfile": store.url(path)});
-        for (name, value) in members.as_object().unwrap() {
-            action[name] = value.clone();
-        }
+        let action = json!({"infile": store.url("/in.png"), "outfile": store.url(path)});
+        let action = and(action, &members);
         let document = server.finished(&server.submit(&json!([action])));
         assert_eq!(document["status"], "done", "{path}: {document:#}");
         assert_eq!(document["actions"][0]["mimetype"], mimetype, "{path}");
