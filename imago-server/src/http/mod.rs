@@ -4,6 +4,7 @@
 
 mod body;
 mod connections;
+mod console;
 mod convert;
 mod events;
 mod formats;

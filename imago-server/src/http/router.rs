@@ -18,11 +18,14 @@ pub(super) enum Resource {
     Ready,
     Metrics,
     OpenApi,
+    Console,
+    ConsoleScript,
+    ConsoleStyle,
 }
 
 impl Resource {
     /// Every one.
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::Work,
         Self::Job,
         Self::Events,
@@ -35,6 +38,9 @@ impl Resource {
         Self::Ready,
         Self::Metrics,
         Self::OpenApi,
+        Self::Console,
+        Self::ConsoleScript,
+        Self::ConsoleStyle,
     ];
 
     /// The path, with its parameters by name.
@@ -52,6 +58,9 @@ impl Resource {
             Self::Ready => "/readyz",
             Self::Metrics => "/metrics",
             Self::OpenApi => "/openapi.json",
+            Self::Console => "/",
+            Self::ConsoleScript => "/console.js",
+            Self::ConsoleStyle => "/console.css",
         }
     }
 
@@ -67,7 +76,10 @@ impl Resource {
             | Self::Health
             | Self::Ready
             | Self::Metrics
-            | Self::OpenApi => "GET, HEAD",
+            | Self::OpenApi
+            | Self::Console
+            | Self::ConsoleScript
+            | Self::ConsoleStyle => "GET, HEAD",
         }
     }
 
@@ -132,7 +144,10 @@ mod tests {
             ("/api/v1", None),
             ("/API/v1/work", None),
             ("//api/v1/work", None),
-            ("/", None),
+            ("/", Some((Resource::Console, ""))),
+            ("/console.js", Some((Resource::ConsoleScript, ""))),
+            ("/console.css", Some((Resource::ConsoleStyle, ""))),
+            ("/console", None),
             ("*", None),
             ("", None),
         ] {

@@ -15,8 +15,8 @@ use uuid::Uuid;
 use super::problem::Problem;
 use super::router::{Resource, Routes};
 use super::{
-    Answer, body, convert, events, formats, health, identify, job, listing, metrics, openapi,
-    operations, submit,
+    Answer, body, console, convert, events, formats, health, identify, job, listing, metrics,
+    openapi, operations, submit,
 };
 use crate::app::App;
 use crate::logging::REQUEST_ID;
@@ -102,6 +102,9 @@ impl Service {
             Resource::Operations => Ok(operations::list()),
             Resource::Health => Ok(health::health()),
             Resource::OpenApi => Ok(openapi::document()),
+            Resource::Console => Ok(console::page()),
+            Resource::ConsoleScript => Ok(console::script()),
+            Resource::ConsoleStyle => Ok(console::style()),
             Resource::Metrics => Ok(Box::pin(metrics::metrics(&self.app)).await),
             Resource::Ready => Box::pin(health::ready(&self.app)).await,
         }

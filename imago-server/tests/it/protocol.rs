@@ -52,7 +52,7 @@ impl Raw {
 async fn unknown_paths_are_404() {
     let server = Server::start().await;
     for path in [
-        "/",
+        "/console",
         "/api",
         "/api/v1/work/",
         "/api/v1/work/x/y",

@@ -154,6 +154,17 @@ pub(super) fn of(resource: Resource, schemas: &mut Schemas) -> Vec<Endpoint> {
             problems: &[500],
             ..endpoint("get", "metrics", "Give the metrics to Prometheus")
         }],
+        Resource::Console => vec![file("console", "Show the web console", "text/html")],
+        Resource::ConsoleScript => {
+            vec![file(
+                "consoleScript",
+                "Give the console's script",
+                "text/javascript",
+            )]
+        }
+        Resource::ConsoleStyle => {
+            vec![file("consoleStyle", "Give the console's style", "text/css")]
+        }
     }
 }
 
@@ -273,6 +284,16 @@ fn conversion() -> Endpoint {
         )],
         problems: &[400, 408, 413, 415, 422, 500, 503],
         ..endpoint("post", "convert", "Convert the image in the body")
+    }
+}
+
+/// A file that the server brings.
+fn file(id: &'static str, summary: &'static str, media_type: &'static str) -> Endpoint {
+    let content = vec![(media_type, json!({"type": "string"}))];
+    Endpoint {
+        answers: vec![(200, success("The file", content))],
+        problems: &[500],
+        ..endpoint("get", id, summary)
     }
 }
 
