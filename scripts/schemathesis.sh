@@ -5,7 +5,7 @@
 #
 # EXAMPLES is how many random requests each of the endpoints gets at most (default 250, which makes more than 2000 in all);
 # SERVER is the program, by default the one that cargo builds. The server reaches one folder of files and nothing else: what is
-# made up is never fetched from anywhere.
+# made up is never fetched from anywhere. It wants a token, so that requests without one are tried too.
 set -euo pipefail
 
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -28,8 +28,11 @@ clean() {
 trap clean EXIT
 
 mkdir "$work/files"
+token=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+digest=$(printf %s "$token" | sha256sum | cut -d' ' -f1)
 printf 'P3 2 2 255 255 0 0 0 255 0 0 0 255 9 9 9\n' >"$work/files/in.ppm"
 env -i PATH="$PATH" HOME="$work" LD_LIBRARY_PATH="${LD_LIBRARY_PATH:-}" RUST_LOG=imago_server=info,imago_server::access=off \
+    IMAGO_TOKENS="tests:read+write+metrics:$digest" \
     "$server" --listen 127.0.0.1:0 --data "$work/data" --file-root "$work/files" --allow "file://$work/files/" \
     2>"$work/log" &
 pid=$!
@@ -74,6 +77,7 @@ json.dump(api, open("openapi.json", "w"))
 PYTHON
 status=0
 PYTHONPATH=$tools/schemathesis python3 -m schemathesis.cli --config-file schemathesis.toml run openapi.json --url "$address" \
+    --header "Authorization: Bearer $token" \
     --max-examples "$examples" --request-timeout 60 --seed 1 --no-color || status=$?
 if ! kill -0 "$pid" 2>/dev/null; then
     echo "the server is gone" >&2

@@ -10,6 +10,7 @@ use bytesize::ByteSize;
 use serde::{Deserialize, Deserializer};
 
 use crate::job::Fidelity;
+use crate::tokens::Token;
 use crate::webhook::Secret;
 
 /// In seconds.
@@ -55,6 +56,8 @@ pub struct Config {
     pub shutdown: Shutdown,
     /// How webhooks are sent.
     pub webhook: Webhook,
+    /// Who may do what. None by default: then everyone may do everything who reaches the server.
+    pub tokens: Vec<Token>,
     /// Options for single buckets, by their URL: `[stores."s3://bucket"]`, with what the cloud's SDK calls them.
     pub stores: BTreeMap<String, BTreeMap<String, StoreOption>>,
 }
@@ -180,6 +183,7 @@ impl Default for Config {
             jobs: Jobs::default(),
             shutdown: Shutdown::default(),
             webhook: Webhook::default(),
+            tokens: Vec::new(),
             stores: BTreeMap::new(),
         }
     }
@@ -320,6 +324,21 @@ impl Config {
                 "`require-sandbox` and `sandbox = false` can't both be".to_owned(),
             ));
         }
+        for (index, token) in self.tokens.iter().enumerate() {
+            let before = &self.tokens[..index];
+            let wrong = if token.name.is_empty() {
+                "has no name"
+            } else if token.may.is_empty() {
+                "may nothing; expected some of `read`, `write` and `metrics`"
+            } else if before.iter().any(|other| other.name == token.name) {
+                "is there twice"
+            } else if before.iter().any(|other| other.sha256 == token.sha256) {
+                "has the text of another one"
+            } else {
+                continue;
+            };
+            return Err(ConfigError(format!("`tokens`: `{}` {wrong}", token.name)));
+        }
         Ok(())
     }
 }
@@ -403,6 +422,7 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::E
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tokens::{Digest, Right};
 
     fn read(text: &str) -> Result<Config, ConfigError> {
         let folder = tempfile::tempdir().unwrap();
@@ -475,6 +495,11 @@ mod tests {
             private = true
             timeout = "9s"
 
+            [[tokens]]
+            name = "shop"
+            sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+            may = ["read", "write", "metrics"]
+
             [stores."s3://shop"]
             endpoint = "http://127.0.0.1:8333"
             allow_http = true
@@ -539,6 +564,11 @@ mod tests {
                 private: true,
                 timeout: Duration::from_secs(9),
             },
+            tokens: vec![Token {
+                name: "shop".to_owned(),
+                sha256: Digest::of(b"test"),
+                may: vec![Right::Read, Right::Write, Right::Metrics],
+            }],
             stores: BTreeMap::from([(
                 "s3://shop".to_owned(),
                 BTreeMap::from([
@@ -578,6 +608,14 @@ mod tests {
                 "[webhook]\nsecrets = [\"whsec_x\"]",
                 &["24 to 64 random bytes as base64", "line 2"],
             ),
+            (
+                "[[tokens]]\nname = \"a\"\nmay = [\"all\"]",
+                &["unknown variant `all`", "`read`", "line 3"],
+            ),
+            (
+                "[[tokens]]\nsha256 = \"hush\"",
+                &["64 hexadecimal digits", "line 2"],
+            ),
             ("threads = \"many\"", &["line 1"]),
             ("listen = \"here\"", &["line 1"]),
             (
@@ -611,7 +649,33 @@ mod tests {
     #[test]
     fn values_that_could_not_work_are_refused() {
         type Change = fn(&mut Config);
-        let cases: [(Change, &str); 6] = [
+        fn token(name: &str, text: &str) -> Token {
+            Token {
+                name: name.to_owned(),
+                sha256: Digest::of(text.as_bytes()),
+                may: vec![Right::Read],
+            }
+        }
+        let cases: [(Change, &str); 10] = [
+            (
+                |c| c.tokens = vec![token("", "x")],
+                "`tokens`: `` has no name",
+            ),
+            (
+                |c| {
+                    c.tokens = vec![token("shop", "x")];
+                    c.tokens[0].may.clear();
+                },
+                "`shop` may nothing; expected some of `read`",
+            ),
+            (
+                |c| c.tokens = vec![token("shop", "x"), token("shop", "y")],
+                "`shop` is there twice",
+            ),
+            (
+                |c| c.tokens = vec![token("shop", "x"), token("blog", "x")],
+                "`blog` has the text of another one",
+            ),
             (|c| c.threads = Some(0), "`threads`"),
             (|c| c.limits.actions = 0, "`limits.actions`"),
             (|c| c.limits.body = ByteSize(0), "`limits.body`"),

@@ -21,6 +21,7 @@ pub mod logging;
 pub mod metrics;
 mod serve;
 pub mod store;
+pub mod tokens;
 mod uploads;
 pub mod webhook;
 

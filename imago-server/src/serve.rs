@@ -50,6 +50,11 @@ pub async fn serve(config: Config) -> Result<bool, Box<dyn Error + Send + Sync>>
     } else {
         log::warn!("{fences}: an image that breaks a decoder may do harm");
     }
+    if config.tokens.is_empty() && !config.listen.ip().is_loopback() {
+        log::warn!(
+            "no tokens are configured (`tokens`): everyone who reaches this server may use it"
+        );
+    }
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(named(format!("can't listen on {}", config.listen)))?;

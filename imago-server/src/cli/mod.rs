@@ -246,13 +246,20 @@ impl Settings {
         set(&mut config.shutdown.grace, self.shutdown_grace);
         set(&mut config.webhook.private, self.webhook_private);
         set(&mut config.webhook.timeout, self.webhook_timeout);
-        // No flag: every user of the machine can read a command line.
+        // No flags: every user of the machine can read a command line.
         if let Some(secrets) = environment("IMAGO_WEBHOOK_SECRETS") {
             config.webhook.secrets = secrets
                 .split_whitespace()
                 .map(str::parse)
                 .collect::<Result<_, _>>()
                 .map_err(|error| ConfigError::new(format!("`IMAGO_WEBHOOK_SECRETS`: {error}")))?;
+        }
+        if let Some(tokens) = environment("IMAGO_TOKENS") {
+            config.tokens = tokens
+                .split_whitespace()
+                .map(str::parse)
+                .collect::<Result<_, _>>()
+                .map_err(|error| ConfigError::new(format!("`IMAGO_TOKENS`: {error}")))?;
         }
         config.threads = self.threads.or(config.threads);
         if !self.file_root.is_empty() {
@@ -278,6 +285,7 @@ mod tests {
 
     use super::*;
 
+    const DIGEST: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
     const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
     fn settings(words: &[&str]) -> Settings {
@@ -301,6 +309,10 @@ mod tests {
             "IMAGO_FILE_ROOT" => Some("/one:/two:".to_owned()),
             "IMAGO_ALLOW" => Some("s3://one/ s3://two/".to_owned()),
             "IMAGO_WEBHOOK_SECRETS" => Some(format!("{SECRET} {SECRET}")),
+            "IMAGO_TOKENS" => Some(format!(
+                "one:read:{DIGEST} two:write+metrics:{}",
+                DIGEST.replace('9', "8")
+            )),
             _ => None,
         };
 
@@ -319,6 +331,14 @@ mod tests {
         );
         assert_eq!(config.allow, ["s3://one/", "s3://two/"]);
         assert_eq!(config.webhook.secrets.len(), 2);
+        let names: Vec<_> = config.tokens.iter().map(|token| &token.name).collect();
+        assert_eq!(names, ["one", "two"]);
+        let bad = |name: &str| (name == "IMAGO_TOKENS").then(|| "hush".to_owned());
+        let error = settings(&[]).into_config(bad).unwrap_err().to_string();
+        assert!(
+            error.starts_with("`IMAGO_TOKENS`: a token is its name,"),
+            "{error}"
+        );
         let bad = |name: &str| (name == "IMAGO_WEBHOOK_SECRETS").then(|| "hush".to_owned());
         let error = settings(&[]).into_config(bad).unwrap_err().to_string();
         assert!(

@@ -3,6 +3,8 @@
 use hyper::Method;
 use matchit::Router;
 
+use crate::tokens::Right;
+
 /// What a path names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Resource {
@@ -80,6 +82,27 @@ impl Resource {
             | Self::Console
             | Self::ConsoleScript
             | Self::ConsoleStyle => "GET, HEAD",
+        }
+    }
+
+    /// What who uses the method must have the right to; `None` where everyone may.
+    pub(super) fn right(self, method: &Method) -> Option<Right> {
+        match self {
+            Self::Work | Self::Job if [Method::GET, Method::HEAD].contains(method) => {
+                Some(Right::Read)
+            }
+            Self::Work | Self::Job | Self::Retry | Self::Convert | Self::Identify => {
+                Some(Right::Write)
+            }
+            Self::Events | Self::Formats | Self::Operations => Some(Right::Read),
+            Self::Metrics => Some(Right::Metrics),
+            // Nothing but what every server of this version answers, and whether this one does.
+            Self::Health
+            | Self::Ready
+            | Self::OpenApi
+            | Self::Console
+            | Self::ConsoleScript
+            | Self::ConsoleStyle => None,
         }
     }
 

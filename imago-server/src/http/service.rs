@@ -20,6 +20,7 @@ use super::{
 };
 use crate::app::App;
 use crate::logging::REQUEST_ID;
+use crate::tokens::Caller;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -44,7 +45,8 @@ impl Service {
         let id = request_id(request.headers());
         let answer = async {
             let (parts, mut body) = request.into_parts();
-            let mut answer = AssertUnwindSafe(self.route(&parts, &mut body))
+            let caller = Caller::of(&parts.headers, &self.app.config.tokens);
+            let mut answer = AssertUnwindSafe(self.route(&parts, &mut body, caller))
                 .catch_unwind()
                 .await
                 .unwrap_or_else(|_| Err(Problem::internal()))
@@ -62,7 +64,8 @@ impl Service {
             metrics.answered(&parts.method, route, answer.status(), took);
             log::info!(
                 target: "imago_server::access",
-                status = answer.status().as_u16(), duration_ms = took.as_millis();
+                status = answer.status().as_u16(), duration_ms = took.as_millis(),
+                token = caller.name();
                 "{} {}", parts.method, parts.uri.path().escape_debug()
             );
             answer
@@ -70,7 +73,12 @@ impl Service {
         REQUEST_ID.scope(id.clone(), answer).await
     }
 
-    async fn route(&self, parts: &Parts, body: &mut Incoming) -> Result<Answer, Problem> {
+    async fn route(
+        &self,
+        parts: &Parts,
+        body: &mut Incoming,
+        caller: Caller<'_>,
+    ) -> Result<Answer, Problem> {
         let path = parts.uri.path();
         let Some((resource, id)) = self.routes.find(path) else {
             let shown: String = path.chars().take(200).collect();
@@ -83,6 +91,9 @@ impl Service {
                 path,
                 resource.allow(),
             ));
+        }
+        if let Some(right) = resource.right(&parts.method) {
+            caller.check(right)?;
         }
         // The large ones are apart, or each of ten thousand waiting polls would have room for the largest.
         match resource {
@@ -101,7 +112,7 @@ impl Service {
             Resource::Formats => Ok(formats::formats(&self.app)),
             Resource::Operations => Ok(operations::list()),
             Resource::Health => Ok(health::health()),
-            Resource::OpenApi => Ok(openapi::document()),
+            Resource::OpenApi => Ok(openapi::document(!self.app.config.tokens.is_empty())),
             Resource::Console => Ok(console::page()),
             Resource::ConsoleScript => Ok(console::script()),
             Resource::ConsoleStyle => Ok(console::style()),

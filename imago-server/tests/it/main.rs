@@ -19,5 +19,6 @@ mod sandbox;
 mod store;
 mod submit;
 mod support;
+mod tokens;
 mod upload;
 mod webhook;

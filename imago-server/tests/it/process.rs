@@ -35,9 +35,13 @@ impl Process {
 
     /// Another process in the folder of this one, which is killed if it has not ended.
     pub(crate) fn again(self, arguments: &[&str]) -> Self {
+        self.again_with(arguments, &[])
+    }
+
+    pub(crate) fn again_with(self, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let folder = Arc::clone(&self.folder);
         drop(self);
-        Self::start_in(folder, arguments, &[])
+        Self::start_in(folder, arguments, environment)
     }
 
     fn start_in(folder: Arc<TempDir>, arguments: &[&str], environment: &[(&str, &str)]) -> Self {

@@ -9,7 +9,7 @@ mod endpoints;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use hyper::StatusCode;
+use hyper::{Method, StatusCode};
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
@@ -19,10 +19,11 @@ use super::problem::title;
 use super::router::Resource;
 use super::{Answer, whole};
 
-/// `GET /openapi.json`.
-pub(super) fn document() -> Answer {
-    static DOCUMENT: OnceLock<Bytes> = OnceLock::new();
-    let document = DOCUMENT.get_or_init(|| api().to_string().into());
+/// `GET /openapi.json` of a server that wants tokens, or of one that does not.
+pub(super) fn document(has_tokens: bool) -> Answer {
+    static DOCUMENTS: [OnceLock<Bytes>; 2] = [OnceLock::new(), OnceLock::new()];
+    let document = &DOCUMENTS[usize::from(has_tokens)];
+    let document = document.get_or_init(|| api(has_tokens).to_string().into());
     whole(StatusCode::OK, "application/json", document.clone())
 }
 
@@ -64,16 +65,28 @@ impl Schemas {
 }
 
 /// The whole document.
-fn api() -> Value {
+fn api(has_tokens: bool) -> Value {
     let mut schemas = Schemas::new();
     let problem = schemas.written::<super::problem::Document<'_>>();
     let mut paths = Map::new();
     for resource in Resource::ALL {
         let mut path = Map::new();
         for endpoint in endpoints::of(resource, &mut schemas) {
-            path.insert(endpoint.method.to_owned(), operation(endpoint, &problem));
+            let method = endpoint.method;
+            // The method's name is in lower case here.
+            let needs_token = has_tokens
+                && Method::try_from(method.to_uppercase().as_str())
+                    .is_ok_and(|method| resource.right(&method).is_some());
+            path.insert(
+                method.to_owned(),
+                operation(endpoint, &problem, needs_token),
+            );
         }
         paths.insert(resource.path().to_owned(), path.into());
+    }
+    let mut components = json!({"schemas": schemas.finish()});
+    if has_tokens {
+        components["securitySchemes"] = json!({"token": {"type": "http", "scheme": "bearer"}});
     }
     json!({
         "openapi": "3.1.1",
@@ -84,11 +97,11 @@ fn api() -> Value {
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": paths,
-        "components": {"schemas": schemas.finish()},
+        "components": components,
     })
 }
 
-fn operation(endpoint: Endpoint, problem: &Value) -> Value {
+fn operation(endpoint: Endpoint, problem: &Value, needs_token: bool) -> Value {
     let mut responses = Map::new();
     for (status, answer) in endpoint.answers {
         let mut headers = request_id();
@@ -104,8 +117,15 @@ fn operation(endpoint: Endpoint, problem: &Value) -> Value {
         }
         responses.insert(status.to_string(), response);
     }
-    for &status in endpoint.problems {
+    let refusals = if needs_token { &[401, 403][..] } else { &[] };
+    for &status in endpoint.problems.iter().chain(refusals) {
         let mut headers = request_id();
+        if refusals.contains(&status) {
+            headers.insert(
+                "WWW-Authenticate".to_owned(),
+                header("What kind of token is wanted"),
+            );
+        }
         if [429, 503].contains(&status) {
             headers.insert(
                 "Retry-After".to_owned(),
@@ -128,6 +148,9 @@ fn operation(endpoint: Endpoint, problem: &Value) -> Value {
         "parameters": endpoint.parameters,
         "responses": responses,
     });
+    if needs_token {
+        operation["security"] = json!([{"token": []}]);
+    }
     if let Some(body) = endpoint.body {
         operation["requestBody"] = json!({"required": true, "content": content(body)});
     }
@@ -170,7 +193,7 @@ mod tests {
 
     #[test]
     fn it_has_every_route_and_no_other() {
-        let api = api();
+        let api = api(true);
         let described: BTreeSet<_> = api["paths"]
             .as_object()
             .unwrap()
@@ -208,7 +231,7 @@ mod tests {
                 _ => {}
             }
         }
-        let api = api();
+        let api = api(true);
         walk(&api, &api);
         let schemas = api["components"]["schemas"].as_object().unwrap();
         for name in [
