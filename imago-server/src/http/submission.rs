@@ -120,6 +120,7 @@ pub(super) struct Work {
     #[schemars(range(min = -100, max = 100))]
     priority: Option<i64>,
     webhook: Option<Object<Subscription>>,
+    #[serde(default, deserialize_with = "strings")]
     labels: Option<BTreeMap<String, String>>,
 }
 
@@ -134,6 +135,7 @@ struct Action {
     mimetype: Option<String>,
     timeout: Option<f64>,
     fidelity: Option<Fidelity>,
+    #[serde(default, deserialize_with = "strings")]
     headers: Option<BTreeMap<String, String>>,
 }
 
@@ -247,6 +249,40 @@ fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D:
         }
     }
     deserializer.deserialize_option(IntegerVisitor)
+}
+
+/// An object of strings, in which no name is there twice: serde's own reading would take the last.
+fn strings<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<BTreeMap<String, String>>, D::Error> {
+    struct Strings(BTreeMap<String, String>);
+    impl<'de> Deserialize<'de> for Strings {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_map(StringsVisitor)
+        }
+    }
+    struct StringsVisitor;
+    impl<'de> Visitor<'de> for StringsVisitor {
+        type Value = Strings;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a map")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Strings, A::Error> {
+            let mut strings = BTreeMap::new();
+            while let Some((name, value)) = map.next_entry::<String, String>()? {
+                if strings.contains_key(&name) {
+                    let name: String = name.chars().take(64).collect();
+                    let detail = format!("expected each name once, got `{name}` twice");
+                    return Err(serde::de::Error::custom(detail));
+                }
+                strings.insert(name, value);
+            }
+            Ok(Strings(strings))
+        }
+    }
+    let strings = Option::<Strings>::deserialize(deserializer)?;
+    Ok(strings.map(|Strings(strings)| strings))
 }
 
 /// Reads the body, or says which member is wrong and what was expected there.

@@ -117,6 +117,8 @@ async fn bodies_of_another_shape_are_400_with_the_place() {
         (r#"{"actions": [{"infile": 5, "outfile": "s3://b/o.png"}]}"#.to_owned(), Some("/actions/0/infile"), format!("{url} integer `5`")),
         (r#"{"actions": [{"infile": null, "outfile": "s3://b/o.png"}]}"#.to_owned(), Some("/actions/0/infile"), format!("{url} null")),
         (action("infile", "\"x\""), Some("/actions/0"), "duplicate field `infile`".to_owned()),
+        (action("headers", r#"{"a": "1", "b": "2", "a": "1"}"#), Some("/actions/0/headers"), "expected each name once, got `a` twice".to_owned()),
+        (r#"{"actions": [], "labels": {"n": "1", "n": "2"}}"#.to_owned(), Some("/labels"), "expected each name once, got `n` twice".to_owned()),
         (action("operation", "[]"), Some("/actions/0/operation"), "unknown field `operation`, expected one of `infile`, `outfile`, `operations`".to_owned()),
         (action("operations", "\"strip\""), Some("/actions/0/operations"), "expected an array of strings such as `[\"resize 200x200\"]`, got string \"strip\"".to_owned()),
         (action("operations", "[\"strip\", 5]"), Some("/actions/0/operations/1"), "expected a string such as `resize 200x200`, got integer `5`".to_owned()),
