@@ -14,6 +14,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::future;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -75,9 +76,15 @@ impl Received {
 impl Server {
     /// Starts a server that answers 404 to everything.
     pub fn start() -> Self {
+        Self::start_at(Ipv4Addr::LOCALHOST.into())
+    }
+
+    /// The same at another address of this machine.
+    pub fn start_at(address: IpAddr) -> Self {
         let state = Arc::new(Mutex::new(State::default()));
         let shared = Arc::clone(&state);
-        let listener = serve::serve(move |request| answer(Arc::clone(&shared), request));
+        let listener =
+            serve::serve_at(address, move |request| answer(Arc::clone(&shared), request));
         Self { listener, state }
     }
 

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdTcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener as StdTcpListener};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -48,8 +48,17 @@ where
     H: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = io::Result<Response<Body>>> + Send + 'static,
 {
+    serve_at(Ipv4Addr::LOCALHOST.into(), handler)
+}
+
+/// Serves requests on a free port of an address of this machine.
+pub(crate) fn serve_at<H, F>(address: IpAddr, handler: H) -> Listener
+where
+    H: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
+    F: Future<Output = io::Result<Response<Body>>> + Send + 'static,
+{
     // Bound here and not in the task, so that a client may connect from now on.
-    let listener = StdTcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+    let listener = StdTcpListener::bind((address, 0)).expect("a port is free");
     listener
         .set_nonblocking(true)
         .expect("a socket can be made non-blocking");

@@ -49,6 +49,27 @@ async fn an_image_is_identified() {
     assert_eq!(document["density"], Value::Null);
 }
 
+/// Of an image whose pixels are spoilt, what its header says is known all the same.
+#[tokio::test]
+async fn pixels_are_not_decoded_where_the_header_says_it_all() {
+    let server = Server::start().await;
+    // The directory of a TIFF file is at its end.
+    for (format, head, tail) in [
+        ("jpeg", 1000, 0),
+        ("png", 100, 0),
+        ("webp", 100, 0),
+        ("tiff", 8, 2000),
+    ] {
+        let whole = images::make(format, 600, 400);
+        let mut spoilt = whole.to_vec();
+        spoilt[head..whole.len() - tail].fill(0x55);
+        let reply = identify(&server, spoilt.into()).await;
+        assert_eq!(reply.status, 200, "{format}: {reply:?}");
+        let expected = identify(&server, whole).await;
+        assert_eq!(reply.json(), expected.json(), "{format}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_no_image_is_refused() {
     let server = Server::with(|config| config.limits.image = ByteSize::kib(64)).await;

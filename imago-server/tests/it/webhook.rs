@@ -1,5 +1,6 @@
 //! One try to deliver a webhook, to a real server.
 
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::hmac;
@@ -9,8 +10,11 @@ use bytes::Bytes;
 use imago_server::config;
 use imago_server::store::JobStore as _;
 use imago_server::webhook::{Delivery, Message, Webhooks};
+use serde_json::json;
 use testkit::http::{Received, Reply, Server};
+use testkit::images;
 
+use crate::process::{Process, text};
 use crate::support;
 
 const BODY: &str = r#"{"id":"e2ffd1057f2d46a9a5d599d8379741e0","status":"done"}"#;
@@ -185,8 +189,6 @@ async fn redirects_that_keep_the_method_are_followed() {
     );
 }
 
-/// The redirect can't be tried here: the server that would redirect has a loopback address itself. Each hop takes the
-/// same way, from the check on.
 #[tokio::test]
 async fn private_addresses_are_refused_where_they_are_not_allowed() {
     let server = Server::start();
@@ -220,6 +222,54 @@ async fn private_addresses_are_refused_where_they_are_not_allowed() {
     assert!(server.requests().is_empty());
 }
 
+/// In a network of its own, where public addresses are the machine's too.
+#[test]
+fn a_redirect_from_a_public_address_to_a_private_one_is_refused() {
+    const INSIDE: &str = "IMAGO_TEST_IN_NETWORK";
+    let name = "webhook::a_redirect_from_a_public_address_to_a_private_one_is_refused";
+    if std::env::var_os(INSIDE).is_none() {
+        let script = r#"ip link set lo up && ip address add 1.1.1.1/32 dev lo && exec "$@""#;
+        let output = Command::new("unshare")
+            .args(["--map-root-user", "--net", "sh", "-c", script, "sh"])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", name])
+            .env(INSIDE, "1")
+            .output()
+            .expect("`unshare` of util-linux runs");
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "{out}{err}");
+        assert!(out.contains("1 passed"), "{out}{err}");
+        return;
+    }
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let (public, private) = (Server::start_at([1, 1, 1, 1].into()), Server::start());
+        private.on("POST", "/there", Reply::status(200));
+        public.on("POST", "/there", Reply::status(200));
+        let redirect = |target: &str| {
+            let reply = Reply::status(307).header("location", target);
+            public.on("POST", "/hook", reply);
+        };
+        let webhooks = webhooks(|config| config.private = false);
+        // From a public address to a public one: so the way there is open.
+        redirect(&public.url("/there"));
+        let delivery = deliver(&webhooks, &public.url("/hook")).await;
+        assert_eq!(delivery, Delivery::Delivered);
+        let local = private.url("/there");
+        let port = local.rsplit_once(':').unwrap().1;
+        for host in ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "2130706433"] {
+            redirect(&format!("http://{host}:{port}"));
+            let delivery = deliver(&webhooks, &public.url("/hook")).await;
+            let is_refused = matches!(delivery, Delivery::Refused { .. });
+            assert!(
+                is_refused && reason(&delivery).contains("has no public address"),
+                "{host}: {delivery:?}"
+            );
+        }
+        assert!(private.requests().is_empty());
+    });
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_jobs_end_is_told_until_it_is_taken() {
     let receiver = Server::start();
@@ -232,7 +282,7 @@ async fn a_jobs_end_is_told_until_it_is_taken() {
     })
     .await;
     let mut body: serde_json::Value = serde_json::from_str(&support::work(&["done:a"])).unwrap();
-    body["webhook"] = serde_json::json!({"url": receiver.url("/hook"), "events": ["job.finished"]});
+    body["webhook"] = json!({"url": receiver.url("/hook"), "events": ["job.finished"]});
     let reply = server.post(body.to_string()).await;
     assert_eq!(reply.status, 202, "{reply:?}");
     let path = reply.header("location").to_owned();
@@ -264,4 +314,61 @@ async fn a_jobs_end_is_told_until_it_is_taken() {
         }
     };
     support::soon("the note of it", settled).await;
+}
+
+/// A server of its own, which is killed with a webhook unsent: the next one sends it, until it is taken or a day is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unsent_webhook_survives_the_server() {
+    let receiver = Server::start();
+    let secret = format!("whsec_{}", STANDARD.encode([1; 32]));
+    let environment = [("IMAGO_WEBHOOK_SECRETS", secret.as_str())];
+    let folder = tempfile::tempdir().unwrap();
+    let (source, root) = (folder.path().join("in.png"), folder.path());
+    std::fs::write(source, images::make("png", 6, 4)).unwrap();
+    let arguments = ["--webhook-private", "--file-root", root.to_str().unwrap()];
+    let arrived = |count| receiver.received("POST", "/hook", count);
+    // No answer: the server is killed while it waits for one.
+    let silent = Reply::status(200).delay(Duration::from_secs(60));
+    receiver.on("POST", "/hook", silent);
+
+    let server = Process::start_with(&arguments, &environment);
+    let url = |name: &str| format!("file://{}/{name}", root.display());
+    let body = json!({
+        "actions": [{"infile": url("in.png"), "outfile": url("out.png")}],
+        "webhook": {"url": receiver.url("/hook"), "events": ["job.finished"]},
+    });
+    let (status, _) = server.json("POST", "/api/v1/work", &body.to_string());
+    assert_eq!(status, 202);
+    support::soon("the first try", arrived(1)).await;
+    receiver.on("POST", "/hook", Reply::status(503));
+    let server = server.again_with(&arguments, &environment);
+    let tries = support::soon("the try after the first kill", arrived(2)).await;
+    server.line("webhook not delivered");
+
+    // Time goes by for the store only.
+    let file = server.folder.path().join("imago-data/jobs.sqlite");
+    let hours_go_by = |hours: i64| {
+        let store = rusqlite::Connection::open(&file).unwrap();
+        let sql = "UPDATE outbox SET due = 0, since = since - ?1 * 3600000";
+        assert_eq!(store.execute(sql, [hours]).unwrap(), 1);
+    };
+    hours_go_by(23);
+    let server = server.again_with(&arguments, &environment);
+    support::soon("a try after 23 hours", arrived(3)).await;
+    server.line("webhook not delivered");
+    hours_go_by(1);
+    let server = server.again_with(&arguments, &environment);
+    let last = support::soon("the last try", arrived(4)).await;
+    server.line("webhook given up");
+    let forgotten = async {
+        let store = rusqlite::Connection::open(&file).unwrap();
+        let unsent = || store.query_row("SELECT count(*) FROM outbox", [], |row| row.get(0));
+        while unsent() != Ok(0) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    support::soon("its end", forgotten).await;
+    let (first, last) = (&tries[0], &last[3]);
+    assert_eq!(first.body, last.body);
+    assert_eq!(first.header("webhook-id"), last.header("webhook-id"));
 }
