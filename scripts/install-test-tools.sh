@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Installs the servers that the tests talk to: SeaweedFS (S3), azurite (Azure Blob Storage) and nginx,
-# Ghostscript, strace, and schemathesis, which tries the API against its description.
+# Ghostscript, strace, schemathesis, which tries the API against its description, and Chromium with ChromeDriver, in which
+# the web console is tried.
 #
 # The versions and their hashes are pinned in testkit/tools/. What comes from pip and npm goes to $IMAGO_TOOLS, or
-# target/tools of this repository; nginx, ghostscript and strace
-# are Debian's packages. Safe to run again: what is there already is left alone.
+# target/tools of this repository; nginx, ghostscript, strace and
+# chromium are Debian's packages. Safe to run again: what is there already is left alone.
 set -euo pipefail
 
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -82,6 +83,17 @@ install_strace() {
     say "installed strace in $((SECONDS - started)) s"
 }
 
+# Shows the web console to its tests.
+install_chromium() {
+    [[ $(id -u) == 0 ]] || fail 'chromium or chromedriver is missing: install both, or run this script as root'
+    need apt-get 'install chromium and chromedriver with the package manager of this system'
+    local started=$SECONDS
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    apt-get install -y -qq --no-install-recommends chromium chromium-driver >/dev/null
+    say "installed chromium in $((SECONDS - started)) s"
+}
+
 # The package starts a system service on port 80 unless a policy forbids it. The tests start their own.
 install_nginx() {
     [[ $(id -u) == 0 ]] || fail 'nginx is missing: install nginx-light, or run this script as root'
@@ -114,6 +126,8 @@ PATH=$PATH:/usr/sbin command -v nginx >/dev/null || install_nginx
 command -v gs >/dev/null || install_ghostscript
 
 [[ $(uname) != Linux ]] || command -v strace >/dev/null || install_strace
+
+{ command -v chromium && command -v chromedriver; } >/dev/null || install_chromium
 
 say "$(head -c 200 "$pins/requirements.txt" | sed -n 's/ .*//;s/==/ /;1p') in $tools/seaweedfs"
 say "azurite $(sed -n 's/.*"azurite": "\(.*\)".*/\1/p' "$pins/package.json") in $tools/azurite"

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "it is a test's way to fail")]
 
 // Conversions are staged, but in the files that run the program.
+mod console;
 mod contract;
 mod convert;
 mod drain;
