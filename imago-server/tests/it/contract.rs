@@ -24,6 +24,7 @@ use crate::support::{Reply, Server, soon, work};
 fn assert_snapshot(name: &str, document: &Value) {
     let mut settings = Settings::clone_current();
     settings.set_omit_expression(true);
+    settings.set_sort_maps(true);
     settings.add_dynamic_redaction(".**.id", |id, _| {
         let text = id.as_str().unwrap();
         assert!(text.parse::<JobId>().is_ok(), "{text}");

@@ -19,7 +19,8 @@ pub(crate) async fn draining(server: &Server) {
 
 #[tokio::test]
 async fn what_runs_is_finished_and_its_poll_answered() {
-    let server = Server::start().await;
+    // At an address of its own: no other test's server gets its port.
+    let server = Server::at([127, 0, 0, 9], |_| {}).await;
     let path = server.submit(&["wait:a"]).await;
     server.stage.started(1).await;
     let mut reads = server.store.reads.subscribe();

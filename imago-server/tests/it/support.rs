@@ -1,7 +1,7 @@
 //! A server in this process on a port of its own, a client for it, and actions that do what their `infile` says.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -129,6 +129,11 @@ impl Server {
 
     /// A server whose configuration is changed first.
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::at([127, 0, 0, 1], change).await
+    }
+
+    /// The same at another address of this machine.
+    pub(crate) async fn at(address: [u8; 4], change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
         config.shutdown.grace = Duration::from_secs(20);
         change(&mut config);
@@ -140,7 +145,7 @@ impl Server {
             Arc::<Stage>::clone(&stage),
         );
         let app = Arc::new(app.unwrap());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind((IpAddr::from(address), 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let shutdown = stop.clone().cancelled_owned();
