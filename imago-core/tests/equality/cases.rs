@@ -96,14 +96,23 @@ const NATIVE: &[&str] = &[
     "-extent 500x320-20-10",
     "-resize 50% -extent 100x90+10+20",
     "-resize 200x200 -crop 90x70+11+13 +repage -flip -quality 83 -strip",
+    "-blur 3",
+    "-blur 0x8 -quality 85",
+    "-blur 0.5x0.3 -rotate 90",
+    "-resize 50% -blur 0x2 -resize 50%",
+    "-resize 200x200 -unsharp 0x0.75",
+    "-resize 200x200 -unsharp 0x0.75+0.75+0.008",
+    "-auto-orient -thumbnail 150x150 -unsharp 2x1.5+0.7+0",
+    "-unsharp 0x6+0.5+0",
 ];
 
 /// Chains whose beginning the native engine does.
 const BEGINNINGS: &[&str] = &[
-    "-resize 200x200 -unsharp 0x0.75",
+    "-resize 200x200 -sharpen 0x0.75",
+    "-resize 200x200 -unsharp 0x0.75+0.75+0.008 -fill white -gravity south -annotate +0+20 Imago",
     "-resize 200x200 -modulate 110,90 -strip",
     "-auto-orient -resize 200x200 -colorspace Gray",
-    "-resize 50% -blur 0x2 -resize 50%",
+    "-resize 50% -gaussian-blur 0x2 -resize 50%",
     "-thumbnail 120x120 -bordercolor navy -border 4",
     "-resize 200x200 ( +clone -negate ) +append",
     "-resize 200x200 -rotate 30",
@@ -123,6 +132,8 @@ const FEW: &[&str] = &[
     "-quality 80",
     "-rotate 90 -crop 50x60+2+3 +repage",
     "-gravity center -extent 60x50",
+    "-blur 0x3",
+    "-resize 80% -unsharp 0x1+1.2",
 ];
 
 /// For sources with alpha, palettes and the like.
@@ -135,6 +146,8 @@ const PNG: &[&str] = &[
     "-resize 100x100 -background #224466 -flatten",
     "-rotate 90 -resize 40%",
     "-filter Lanczos -resize 60% -quality 80",
+    "-resize 90x90 -blur 2x2",
+    "-resize 90x90 -unsharp 0x1",
 ];
 
 /// For results that are not encoded natively.
@@ -145,9 +158,16 @@ pub(crate) fn all() -> Vec<Case> {
     let mut cases = Vec::new();
     for source in ["photo.jpg", "gray.jpg", "edges.jpg"] {
         let engine = |chain: &str| {
-            // What is gray would get colours.
-            let colors = source != "photo.jpg" && chain.contains("#102030");
-            (!colors).then_some("native")
+            // What is gray would get colours; and as it comes it has indexes, which are not blurred.
+            let is_not = [
+                "#102030",
+                "-blur 3",
+                "-blur 0x8",
+                "-blur 0.5",
+                "-unsharp 0x6",
+            ];
+            let is_not = is_not.iter().any(|part| chain.contains(part));
+            (source == "photo.jpg" || !is_not).then_some("native")
         };
         cases.extend(
             NATIVE
@@ -182,7 +202,9 @@ pub(crate) fn all() -> Vec<Case> {
         let is_narrow = ["wide.jpg", "tall.jpg", "pixel.jpg"].contains(&source.as_str());
         let engine = |chain: &str| {
             // There is nothing to crop, which ImageMagick warns of.
-            let misses = is_narrow && chain.contains("-crop");
+            // Grays as they come have indexes, which are not blurred.
+            let misses = is_narrow && chain.contains("-crop")
+                || source == "text.jpg" && chain == "-blur 0x3";
             (!misses).then_some("native")
         };
         cases.extend(FEW.iter().map(|chain| case(&source, chain, engine(chain))));
@@ -202,6 +224,8 @@ pub(crate) fn all() -> Vec<Case> {
             let is_many = ["photo.png", "alpha.png", "dense.png"].contains(&source);
             let engine = |chain: &str| match format {
                 _ if chain.contains("-flatten") => Some("native+magick"),
+                // Beside alpha they are ImageMagick's.
+                _ if chain.contains("-blur") || chain.contains("-unsharp") => None,
                 "webp" => Some("native+magick"),
                 "jpg" => Some("native"),
                 _ => is_many.then_some("native"),

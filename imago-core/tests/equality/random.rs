@@ -65,7 +65,9 @@ fn step(dice: &mut Dice) -> String {
             "-negate",
             "-interlace Plane",
             "-filter Catrom",
-        ][dice.below(4)]
+            "-blur 0x1.5",
+            "-unsharp 0x0.8+0.9+0.01",
+        ][dice.below(6)]
         .to_owned(),
     }
 }

@@ -13,7 +13,7 @@ use magick_rust::bindings as im;
 use super::text::{self, Output};
 use super::wand::{Wand, c_string};
 use super::{apply, run_rest, runtime};
-use crate::engine::native::{Filter, Page, Raster};
+use crate::engine::native::{Depth, Filter, Page, Raster};
 use crate::engine::{Conversion, Converted, Engine, File, Format};
 use crate::error::{Error, ErrorKind, Result};
 use crate::operation::Step;
@@ -243,9 +243,9 @@ impl<'a> StandIn<'a> {
     }
 
     /// Hands the pixels over, runs the steps that are left, and has ImageMagick encode.
-    pub(crate) fn finish(
+    pub(crate) fn finish<T: Depth>(
         mut self,
-        raster: &Raster,
+        raster: &Raster<T>,
         steps: &[Step],
         conversion: &Conversion<'_>,
     ) -> Result<Converted> {
@@ -258,7 +258,7 @@ impl<'a> StandIn<'a> {
     }
 
     /// Puts the pixels into the image, which becomes as large as they are.
-    fn fill(&mut self, raster: &Raster) -> Result<()> {
+    fn fill<T: Depth>(&mut self, raster: &Raster<T>) -> Result<()> {
         let image = self.wand.first_image();
         let exception = runtime::Exception::new();
         let status = unsafe {
@@ -278,7 +278,12 @@ impl<'a> StandIn<'a> {
             3 => c"RGB",
             _ => c"RGBA",
         };
-        // SAFETY: as above; there are as many samples as the map and the size say.
+        let depth = if T::BITS == 8 {
+            im::StorageType::CharPixel
+        } else {
+            im::StorageType::ShortPixel
+        };
+        // SAFETY: as above; there are as many samples, of as many bits, as the map, the depth and the size say.
         let status = unsafe {
             im::ImportImagePixels(
                 image,
@@ -287,7 +292,7 @@ impl<'a> StandIn<'a> {
                 raster.width,
                 raster.height,
                 map.as_ptr(),
-                im::StorageType::CharPixel,
+                depth,
                 raster.samples.as_ptr().cast::<c_void>(),
                 exception.as_ptr(),
             )

@@ -51,7 +51,7 @@ impl Filter {
     fn weight(self, distance: f64) -> f64 {
         let x = distance.abs() / self.blur();
         match self {
-            Self::Lanczos | Self::LanczosSharp => sinc(x) * sinc(x / 3.0),
+            Self::Lanczos | Self::LanczosSharp => lanczos(x),
             Self::Lanczos2 => sinc(x) * sinc(x / 2.0),
             Self::Mitchell => cubic(x, 1.0 / 3.0, 1.0 / 3.0),
             Self::Catrom => cubic(x, 0.0, 0.5),
@@ -60,6 +60,17 @@ impl Filter {
             Self::Box => 1.0,
         }
     }
+}
+
+/// `sinc(x) * sinc(x / 3)`, by the sine of three times an angle from that of the angle.
+fn lanczos(x: f64) -> f64 {
+    if x == 0.0 {
+        return 1.0;
+    }
+    let third = PI * x / 3.0;
+    let sine = third.sin();
+    let triple = sine * (3.0 - 4.0 * sine * sine);
+    triple * sine / (3.0 * third * third)
 }
 
 fn sinc(x: f64) -> f64 {

@@ -4,8 +4,10 @@
 //! in a [stand-in](StandIn) of one pixel. What the native engine is not sure of it leaves alone: from the start, or,
 //! when it has made a picture smaller, from there on.
 
+mod blur;
 mod filter;
 mod jpeg;
+mod lanes;
 mod page;
 mod plan;
 mod png;
@@ -18,15 +20,18 @@ mod turn;
 
 pub(crate) use filter::Filter;
 pub(crate) use page::Page;
-pub(crate) use raster::Raster;
+pub(crate) use raster::{Depth, Raster};
 pub(crate) use shared::{decode, layout};
+
+use std::borrow::Cow;
 
 use bytes::Bytes;
 
 use super::magick::lane::{StandIn, fits};
-use super::{Conversion, Converted, Engine, Fidelity, Format, Input, colour};
+use super::{Conversion, Converted, Engine, Fidelity, Format, Input, Stop, colour};
 use crate::error::Result;
 use crate::operation::Step;
+use blur::Blur;
 use plan::{Part, Turn};
 use raster::{Lines, Rows, Sampled};
 use resample::To;
@@ -92,6 +97,13 @@ fn expect(steps: &[Step], format: &Format) -> Engine {
     }
 }
 
+/// Whether more than eight bits of a sample may show: where pixels are sharpened or handed over, as all but moving them about
+/// may bring out what lies between two of 256 steps, and where an encoder does not round.
+fn is_fine(conversion: &Conversion<'_>) -> bool {
+    let shows = |step: &Step| matches!(Part::of(step), Part::Blur(_) | Part::Magick);
+    *conversion.format != Format::Jpeg || conversion.steps.iter().any(shows)
+}
+
 /// How many of some steps the native engine does, if the source is for it.
 ///
 /// What steps print tells more of an image than its pixels and metadata, so where some do, ImageMagick has it all.
@@ -130,6 +142,27 @@ struct Lane<'a> {
 enum Pixels<'a> {
     Coded(Source<'a>),
     Raster(Raster),
+    /// With sixteen bits a sample, where what comes after may show more than eight.
+    Fine(Raster<u16>),
+}
+
+/// Resamples rows to another size, in sixteen bits or in eight.
+fn resample(rows: &mut dyn Rows, to: &To, is_fine: bool, stop: &Stop) -> Result<Pixels<'static>> {
+    Ok(if is_fine {
+        Pixels::Fine(resample::resample(rows, to, stop)?)
+    } else {
+        Pixels::Raster(resample::resample(rows, to, stop)?)
+    })
+}
+
+impl Pixels<'_> {
+    fn rows(&mut self) -> Box<dyn Rows + '_> {
+        match self {
+            Self::Coded(reader) => Box::new(reader),
+            Self::Raster(raster) => Box::new(Lines::of(raster)),
+            Self::Fine(raster) => Box::new(Lines::of(raster)),
+        }
+    }
 }
 
 impl Lane<'_> {
@@ -159,26 +192,34 @@ impl Lane<'_> {
         if self.is_damaged || (!self.resized && !steps.is_empty()) {
             return Ok(None);
         }
-        if self.raster()?.is_none() {
+        if self.lay_out()?.is_none() {
             return Ok(None);
         }
-        let Pixels::Raster(raster) = self.pixels else {
-            return Ok(None);
-        };
         // ImageMagick's encoder for PNG makes more of a table of colours than is known here.
         let is_ready = !self.is_indexed || *conversion.format == Format::Jpeg;
-        if steps.is_empty()
-            && !conversion.separate
-            && is_ready
-            && let Some(bytes) = encode(&mut self.stand_in, conversion, &raster)?
-        {
-            let converted = self.stand_in.encoded(bytes, &raster, Engine::Native);
-            return Ok(Some(converted));
+        let is_native = matches!(conversion.format, Format::Jpeg | Format::Png);
+        if steps.is_empty() && is_native && !conversion.separate && is_ready {
+            let eight = match &self.pixels {
+                Pixels::Fine(raster) if *conversion.format == Format::Png => {
+                    Cow::Owned(raster.cut_to_eight())
+                }
+                Pixels::Fine(raster) => Cow::Owned(raster.to_eight()),
+                Pixels::Raster(raster) => Cow::Borrowed(raster),
+                Pixels::Coded(_) => return Ok(None),
+            };
+            if let Some(bytes) = encode(&mut self.stand_in, conversion, &eight)? {
+                let converted = self.stand_in.encoded(bytes, &eight, Engine::Native);
+                return Ok(Some(converted));
+            }
         }
         if self.is_indexed {
             return Ok(None);
         }
-        self.stand_in.finish(&raster, steps, conversion).map(Some)
+        match &self.pixels {
+            Pixels::Fine(raster) => self.stand_in.finish(raster, steps, conversion).map(Some),
+            Pixels::Raster(raster) => self.stand_in.finish(raster, steps, conversion).map(Some),
+            Pixels::Coded(_) => Ok(None),
+        }
     }
 
     /// Runs a step. `None` for one that is ImageMagick's.
@@ -206,6 +247,7 @@ impl Lane<'_> {
             }
             Part::Crop(geometry) => return self.crop(geometry),
             Part::Extent(geometry) => return self.extent(geometry),
+            Part::Blur(blur) => return self.blur(blur),
         }
         Ok(Some(()))
     }
@@ -214,6 +256,7 @@ impl Lane<'_> {
         match &self.pixels {
             Pixels::Coded(source) => source.channels(),
             Pixels::Raster(raster) => raster.channels,
+            Pixels::Fine(raster) => raster.channels,
         }
     }
 
@@ -222,6 +265,7 @@ impl Lane<'_> {
         let (width, height) = match &self.pixels {
             Pixels::Coded(source) => source.size(),
             Pixels::Raster(raster) => (raster.width, raster.height),
+            Pixels::Fine(raster) => (raster.width, raster.height),
         };
         if self.turn.transposes() {
             (height, width)
@@ -258,9 +302,9 @@ impl Lane<'_> {
         let stop = self.conversion.stop;
         let page = self.stand_in.page().scaled(from, size);
         self.stand_in.set_page(page);
-        self.replace(self.eighths(from, size), |pixels| match pixels {
-            Pixels::Coded(reader) => resample::resample(reader, &to, stop),
-            Pixels::Raster(raster) => resample::resample(&mut Lines::of(raster), &to, stop),
+        let is_fine = is_fine(self.conversion);
+        self.replace(self.eighths(from, size), |pixels| {
+            resample(&mut *pixels.rows(), &to, is_fine, stop)
         })
     }
 
@@ -282,32 +326,21 @@ impl Lane<'_> {
             let lines = along(from.1, sampled.1);
             let (columns, lines) = self.turn.axes(columns, lines, from);
             let eighths = self.eighths(from, size);
+            let is_fine = is_fine(self.conversion);
             let done = self.replace(eighths, |pixels| {
-                let raster = match pixels {
-                    Pixels::Coded(reader) if eighths < WHOLE => {
-                        return resample::resample(reader, &last, stop);
-                    }
-                    Pixels::Coded(reader) if shrinks(4) => {
-                        let mut rows = Sampled::new(reader, columns, lines);
-                        let raster = resample::resample(&mut rows, &mean, stop)?;
-                        rows.drain()?;
-                        raster
-                    }
-                    Pixels::Raster(raster) if shrinks(4) => {
-                        let mut rows = Lines::of(raster);
-                        let mut rows = Sampled::new(&mut rows, columns, lines);
-                        resample::resample(&mut rows, &mean, stop)?
-                    }
-                    Pixels::Coded(reader) if shrinks(2) => resample::resample(reader, &mean, stop)?,
-                    Pixels::Raster(raster) if shrinks(2) => {
-                        resample::resample(&mut Lines::of(raster), &mean, stop)?
-                    }
-                    Pixels::Coded(reader) => return resample::resample(reader, &last, stop),
-                    Pixels::Raster(raster) => {
-                        return resample::resample(&mut Lines::of(raster), &last, stop);
-                    }
+                let mut rows = pixels.rows();
+                if eighths < WHOLE || !shrinks(2) {
+                    return resample(&mut *rows, &last, is_fine, stop);
+                }
+                let raster: Raster = if shrinks(4) {
+                    let mut rows = Sampled::new(&mut *rows, columns, lines);
+                    let raster = resample::resample(&mut rows, &mean, stop)?;
+                    rows.drain()?;
+                    raster
+                } else {
+                    resample::resample(&mut *rows, &mean, stop)?
                 };
-                resample::resample(&mut Lines::of(&raster), &last, stop)
+                resample(&mut Lines::of(&raster), &last, is_fine, stop)
             })?;
             if done.is_none() {
                 return Ok(None);
@@ -348,7 +381,7 @@ impl Lane<'_> {
     fn replace(
         &mut self,
         eighths: u32,
-        make: impl FnOnce(&mut Pixels<'_>) -> Result<Raster>,
+        make: impl FnOnce(&mut Pixels<'_>) -> Result<Pixels<'static>>,
     ) -> Result<Option<()>> {
         if let Pixels::Coded(reader) = &mut self.pixels {
             self.is_damaged |= reader.start(eighths).is_none();
@@ -358,11 +391,11 @@ impl Lane<'_> {
         }
         let result = make(&mut self.pixels);
         self.conversion.stop.check()?;
-        let Ok(raster) = result else {
+        let Ok(pixels) = result else {
             self.is_damaged = true;
             return Ok(None);
         };
-        let before = std::mem::replace(&mut self.pixels, Pixels::Raster(raster));
+        let before = std::mem::replace(&mut self.pixels, pixels);
         if let Pixels::Coded(reader) = before {
             self.is_damaged |= !reader.finish();
         }
@@ -372,30 +405,30 @@ impl Lane<'_> {
     }
 
     /// Sees to it that the pixels are decoded, and lie as the picture is to be seen.
-    fn raster(&mut self) -> Result<Option<&mut Raster>> {
+    fn lay_out(&mut self) -> Result<Option<()>> {
         if let Pixels::Coded(reader) = &self.pixels {
             let (width, height) = reader.size();
             let (was_indexed, was_resized) = (self.is_indexed, self.resized);
             let channels = reader.channels();
             let decoded = self.replace(WHOLE, |pixels| {
                 let mut raster = Raster::new(width, height, channels);
-                if let Pixels::Coded(reader) = pixels {
-                    Rows::read(reader, &mut raster.samples)?;
-                }
+                pixels.rows().read(&mut raster.samples)?;
                 raster.look_for_colors();
-                Ok(raster)
+                Ok(Pixels::Raster(raster))
             })?;
             (self.is_indexed, self.resized) = (was_indexed, was_resized);
             if decoded.is_none() {
                 return Ok(None);
             }
         }
-        if let Pixels::Raster(raster) = &mut self.pixels {
-            let lies = std::mem::replace(raster, Raster::new(0, 0, 1));
-            *raster = turn::turn(lies, std::mem::replace(&mut self.turn, Turn::NONE));
-            return Ok(Some(raster));
+        let turn = std::mem::replace(&mut self.turn, Turn::NONE);
+        match &mut self.pixels {
+            _ if turn == Turn::NONE => {}
+            Pixels::Raster(raster) => *raster = turn::turn(raster, turn),
+            Pixels::Fine(raster) => *raster = turn::turn(raster, turn),
+            Pixels::Coded(_) => {}
         }
-        Ok(None)
+        Ok(Some(()))
     }
 
     fn crop(&mut self, geometry: &str) -> Result<Option<()>> {
@@ -414,16 +447,37 @@ impl Lane<'_> {
         ) else {
             return Ok(None);
         };
-        let Some(raster) = self.raster()? else {
+        if self.lay_out()?.is_none() {
             return Ok(None);
-        };
-        *raster = turn::cut(raster, x, y, cut_width, cut_height);
+        }
+        match &mut self.pixels {
+            Pixels::Raster(raster) => *raster = turn::cut(raster, x, y, cut_width, cut_height),
+            Pixels::Fine(raster) => *raster = turn::cut(raster, x, y, cut_width, cut_height),
+            Pixels::Coded(_) => {}
+        }
         let offset = |at: usize| isize::try_from(at).unwrap_or(isize::MAX);
         self.stand_in.set_page(Page {
             x: offset(x),
             y: offset(y),
             ..Page::of((width, height))
         });
+        Ok(Some(()))
+    }
+
+    fn blur(&mut self, blur: Blur) -> Result<Option<()>> {
+        // Beside alpha it means to weigh, and of indexes into a table nothing.
+        if self.is_indexed || self.channels().is_multiple_of(2) {
+            return Ok(None);
+        }
+        if self.lay_out()?.is_none() {
+            return Ok(None);
+        }
+        if let Pixels::Raster(raster) = &self.pixels {
+            self.pixels = Pixels::Fine(raster.to_sixteen());
+        }
+        if let Pixels::Fine(raster) = &mut self.pixels {
+            blur.apply(raster, self.conversion.stop)?;
+        }
         Ok(Some(()))
     }
 
@@ -443,13 +497,15 @@ impl Lane<'_> {
         if !facts.composes_over || !fits(size) || !page.is_covered(from) {
             return Ok(None);
         }
-        let Some(raster) = self.raster()? else {
-            return Ok(None);
-        };
-        if raster.channels == 1 && !is_gray {
+        if self.lay_out()?.is_none() || (self.channels() == 1 && !is_gray) {
             return Ok(None);
         }
-        *raster = turn::place(raster, (-region.x, -region.y), size, ground);
+        let at = (-region.x, -region.y);
+        match &mut self.pixels {
+            Pixels::Raster(raster) => *raster = turn::place(raster, at, size, ground),
+            Pixels::Fine(raster) => *raster = turn::place(raster, at, size, ground),
+            Pixels::Coded(_) => {}
+        }
         self.stand_in.set_page(page.scaled(from, size));
         self.is_indexed = false;
         Ok(Some(()))

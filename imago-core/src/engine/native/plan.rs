@@ -1,5 +1,6 @@
 //! Which steps the native engine does, and which leave the pixels alone.
 
+use super::blur::Blur;
 use crate::operation::Step;
 
 /// What a step means to the native engine.
@@ -13,6 +14,7 @@ pub(super) enum Part<'a> {
     Extent(&'a str),
     AutoOrient,
     Turn(Turn),
+    Blur(Blur),
     /// It is ImageMagick's, and so is everything behind it.
     Magick,
 }
@@ -176,6 +178,8 @@ impl<'a> Part<'a> {
             "-crop" => Self::Crop(argument),
             "-extent" => Self::Extent(argument),
             "-auto-orient" => Self::AutoOrient,
+            "-blur" => Blur::parse(argument).map_or(Self::Magick, Self::Blur),
+            "-unsharp" => Blur::parse_unsharp(argument).map_or(Self::Magick, Self::Blur),
             "-flip" => Self::Turn(Turn::FLIP),
             "-flop" => Self::Turn(Turn::FLOP),
             "-transpose" => Self::Turn(Turn::TRANSPOSE),
@@ -221,7 +225,9 @@ mod tests {
                 "-auto-orient -thumbnail 50x50^ -gravity center -extent 50x50",
                 4,
             ),
-            ("-resize 50% -unsharp 0x1 -resize 50%", 1),
+            ("-resize 50% -unsharp 0x1 -resize 50%", 3),
+            ("-resize 50% -unsharp 0x1+1-1 -resize 50%", 1),
+            ("-blur 0x8 -sharpen 0x1", 1),
             ("-resize '%[fx:w/2]'", 0),
             ("-comment '%wx%h' -resize 5", 0),
             ("-define filter:blur=2 -resize 5", 0),

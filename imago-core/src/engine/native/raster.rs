@@ -2,39 +2,138 @@
 
 use crate::error::Result;
 
-/// An image of eight bits a sample, row behind row, the samples of a pixel side by side.
+/// How a sample is kept: in eight bits, or in the sixteen that ImageMagick reckons with.
+pub(crate) trait Depth: Copy + Default + PartialEq {
+    /// How many bits it has.
+    const BITS: u32;
+
+    /// The same of eight bits.
+    fn from_byte(byte: u8) -> Self;
+
+    /// The nearest to a number from 0 to 255.
+    fn round(sample: f32) -> Self;
+
+    /// A number from 0 to 255.
+    fn to_sample(self) -> f32;
+}
+
+/// So large that the last bit of the fraction stands for one.
+pub(super) const WHOLE: f32 = 8_388_608.0;
+
+#[expect(
+    clippy::inline_always,
+    reason = "what is not inlined into a dispatch is compiled for the oldest processor"
+)]
+impl Depth for u8 {
+    const BITS: u32 = 8;
+
+    #[inline(always)]
+    fn from_byte(byte: u8) -> Self {
+        byte
+    }
+
+    #[inline(always)]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the low byte is the number"
+    )]
+    fn round(sample: f32) -> Self {
+        (sample + WHOLE).to_bits() as Self
+    }
+
+    #[inline(always)]
+    fn to_sample(self) -> f32 {
+        self.into()
+    }
+}
+
+#[expect(
+    clippy::inline_always,
+    reason = "what is not inlined into a dispatch is compiled for the oldest processor"
+)]
+impl Depth for u16 {
+    const BITS: u32 = 16;
+
+    #[inline(always)]
+    fn from_byte(byte: u8) -> Self {
+        257 * Self::from(byte)
+    }
+
+    #[inline(always)]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the low bytes are the number"
+    )]
+    fn round(sample: f32) -> Self {
+        (257.0 * sample + WHOLE).to_bits() as Self
+    }
+
+    #[inline(always)]
+    fn to_sample(self) -> f32 {
+        f32::from(self) * (1.0 / 257.0)
+    }
+}
+
+/// An image, row behind row, the samples of a pixel side by side.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Raster {
+pub(crate) struct Raster<T = u8> {
     pub(crate) width: usize,
     pub(crate) height: usize,
     /// 1: gray, 2: gray and alpha, 3: RGB, 4: RGB and alpha.
     pub(crate) channels: usize,
-    pub(crate) samples: Vec<u8>,
+    pub(crate) samples: Vec<T>,
     /// Whether all pixels are gray though there are channels for colours, to more than eight bits. ImageMagick's encoders look
     /// for that and leave the colours out.
     pub(crate) gray: bool,
 }
 
-impl Raster {
+impl<T: Depth> Raster<T> {
     /// A black one.
     pub(super) fn new(width: usize, height: usize, channels: usize) -> Self {
         Self {
             width,
             height,
             channels,
-            samples: vec![0; width * height * channels],
+            samples: vec![T::default(); width * height * channels],
             gray: false,
         }
     }
 
     /// Finds out whether all pixels are gray.
     pub(super) fn look_for_colors(&mut self) {
-        let is_gray = |pixel: &[u8]| pixel[0] == pixel[1] && pixel[1] == pixel[2];
+        let is_gray = |pixel: &[T]| pixel[0] == pixel[1] && pixel[1] == pixel[2];
         self.gray = self.channels >= 3 && self.samples.chunks_exact(self.channels).all(is_gray);
     }
 
     pub(super) fn stride(&self) -> usize {
         self.width * self.channels
+    }
+
+    fn map<D>(&self, convert: impl Fn(T) -> D) -> Raster<D> {
+        Raster {
+            width: self.width,
+            height: self.height,
+            channels: self.channels,
+            samples: self.samples.iter().map(|sample| convert(*sample)).collect(),
+            gray: self.gray,
+        }
+    }
+}
+
+impl Raster {
+    pub(super) fn to_sixteen(&self) -> Raster<u16> {
+        self.map(u16::from_byte)
+    }
+}
+
+impl Raster<u16> {
+    pub(super) fn to_eight(&self) -> Raster {
+        self.map(|sample| u8::round(sample.to_sample()))
+    }
+
+    /// The same in eight bits, rounded down, as ImageMagick's encoder for PNG does it.
+    pub(super) fn cut_to_eight(&self) -> Raster {
+        self.map(|sample| (sample / 257) as u8)
     }
 }
 
@@ -45,21 +144,49 @@ pub(super) trait Rows {
     fn channels(&self) -> usize;
     /// Puts the next rows into `rows`, as many as fit into it. There are never fewer.
     fn read(&mut self, rows: &mut [u8]) -> Result<()>;
+
+    /// The next rows, as many as fit into the room that is there for those that are not in memory yet.
+    fn next<'a>(&'a mut self, room: &'a mut [u8]) -> Result<&'a [u8]> {
+        self.read(room)?;
+        Ok(room)
+    }
 }
 
-/// The rows of a picture in memory.
-pub(super) struct Lines<'a> {
-    raster: &'a Raster,
+impl<R: Rows> Rows for &mut R {
+    fn width(&self) -> usize {
+        R::width(self)
+    }
+
+    fn height(&self) -> usize {
+        R::height(self)
+    }
+
+    fn channels(&self) -> usize {
+        R::channels(self)
+    }
+
+    fn read(&mut self, rows: &mut [u8]) -> Result<()> {
+        R::read(self, rows)
+    }
+
+    fn next<'a>(&'a mut self, room: &'a mut [u8]) -> Result<&'a [u8]> {
+        R::next(self, room)
+    }
+}
+
+/// The rows of a picture in memory, in eight bits.
+pub(super) struct Lines<'a, T> {
+    raster: &'a Raster<T>,
     done: usize,
 }
 
-impl<'a> Lines<'a> {
-    pub(super) fn of(raster: &'a Raster) -> Self {
+impl<'a, T> Lines<'a, T> {
+    pub(super) fn of(raster: &'a Raster<T>) -> Self {
         Self { raster, done: 0 }
     }
 }
 
-impl Rows for Lines<'_> {
+impl<T: Depth> Rows for Lines<'_, T> {
     fn width(&self) -> usize {
         self.raster.width
     }
@@ -74,15 +201,17 @@ impl Rows for Lines<'_> {
 
     fn read(&mut self, rows: &mut [u8]) -> Result<()> {
         let at = self.done * self.raster.stride();
-        rows.copy_from_slice(&self.raster.samples[at..at + rows.len()]);
+        for (to, sample) in rows.iter_mut().zip(&self.raster.samples[at..]) {
+            *to = u8::round(sample.to_sample());
+        }
         self.done += rows.len() / self.raster.stride();
         Ok(())
     }
 }
 
 /// Some of the columns of some of the rows.
-pub(super) struct Sampled<'a, R> {
-    rows: &'a mut R,
+pub(super) struct Sampled<'a> {
+    rows: &'a mut dyn Rows,
     columns: Vec<usize>,
     lines: std::vec::IntoIter<usize>,
     height: usize,
@@ -91,9 +220,9 @@ pub(super) struct Sampled<'a, R> {
     line: Vec<u8>,
 }
 
-impl<'a, R: Rows> Sampled<'a, R> {
+impl<'a> Sampled<'a> {
     /// Both lists ascend.
-    pub(super) fn new(rows: &'a mut R, columns: Vec<usize>, lines: Vec<usize>) -> Self {
+    pub(super) fn new(rows: &'a mut dyn Rows, columns: Vec<usize>, lines: Vec<usize>) -> Self {
         Self {
             columns,
             height: lines.len(),
@@ -114,7 +243,7 @@ impl<'a, R: Rows> Sampled<'a, R> {
     }
 }
 
-impl<R: Rows> Rows for Sampled<'_, R> {
+impl Rows for Sampled<'_> {
     fn width(&self) -> usize {
         self.columns.len()
     }

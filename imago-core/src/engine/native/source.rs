@@ -122,4 +122,14 @@ impl Rows for Source<'_> {
             }
         }
     }
+
+    fn next<'r>(&'r mut self, room: &'r mut [u8]) -> Result<&'r [u8]> {
+        if let Self::Memory { decoded, done } = self {
+            let from = *done;
+            *done += room.len();
+            return Ok(&decoded.samples[from..*done]);
+        }
+        self.read(room)?;
+        Ok(room)
+    }
 }

@@ -1,31 +1,28 @@
 //! Moves pixels about: turns, and cuts.
 
 use super::plan::Turn;
-use super::raster::Raster;
+use super::raster::{Depth, Raster};
 
 /// How many rows and columns are turned at once, so that reads and writes both stay near each other.
 const TILE: usize = 32;
 
 /// Turns a picture.
-pub(super) fn turn(raster: Raster, turn: Turn) -> Raster {
-    if turn == Turn::NONE {
-        return raster;
-    }
+pub(super) fn turn<T: Depth>(raster: &Raster<T>, turn: Turn) -> Raster<T> {
     match raster.channels {
-        1 => turn_pixels::<1>(&raster, turn),
-        2 => turn_pixels::<2>(&raster, turn),
-        3 => turn_pixels::<3>(&raster, turn),
-        _ => turn_pixels::<4>(&raster, turn),
+        1 => turn_pixels::<1, T>(raster, turn),
+        2 => turn_pixels::<2, T>(raster, turn),
+        3 => turn_pixels::<3, T>(raster, turn),
+        _ => turn_pixels::<4, T>(raster, turn),
     }
 }
 
-fn turn_pixels<const CHANNELS: usize>(raster: &Raster, turn: Turn) -> Raster {
+fn turn_pixels<const CHANNELS: usize, T: Depth>(raster: &Raster<T>, turn: Turn) -> Raster<T> {
     let (width, height) = if turn.transposes() {
         (raster.height, raster.width)
     } else {
         (raster.width, raster.height)
     };
-    let mut samples = vec![0; raster.samples.len()];
+    let mut samples = vec![T::default(); raster.samples.len()];
     let (from, _) = raster.samples.as_chunks::<CHANNELS>();
     let (to, _) = samples.as_chunks_mut::<CHANNELS>();
     for top in (0..height).step_by(TILE) {
@@ -48,7 +45,7 @@ fn turn_pixels<const CHANNELS: usize>(raster: &Raster, turn: Turn) -> Raster {
 }
 
 /// Which pixel comes to lie at a place.
-fn source(raster: &Raster, turn: Turn, x: usize, y: usize) -> usize {
+fn source<T>(raster: &Raster<T>, turn: Turn, x: usize, y: usize) -> usize {
     let (last_x, last_y) = (raster.width - 1, raster.height - 1);
     let (from_x, from_y) = match turn.quarters {
         0 => (x, y),
@@ -65,7 +62,13 @@ fn source(raster: &Raster, turn: Turn, x: usize, y: usize) -> usize {
 }
 
 /// Cuts a part out, which must lie inside.
-pub(super) fn cut(raster: &Raster, x: usize, y: usize, width: usize, height: usize) -> Raster {
+pub(super) fn cut<T: Depth>(
+    raster: &Raster<T>,
+    x: usize,
+    y: usize,
+    width: usize,
+    height: usize,
+) -> Raster<T> {
     let mut samples = Vec::with_capacity(width * height * raster.channels);
     for row in raster
         .samples
@@ -79,14 +82,14 @@ pub(super) fn cut(raster: &Raster, x: usize, y: usize, width: usize, height: usi
 }
 
 /// Puts a picture on a ground of one colour, with its corner at a place that may lie outside, as may the rest of it.
-pub(super) fn place(
-    raster: &Raster,
+pub(super) fn place<T: Depth>(
+    raster: &Raster<T>,
     (x, y): (isize, isize),
     (width, height): (usize, usize),
     ground: [u8; 3],
-) -> Raster {
+) -> Raster<T> {
     let channels = raster.channels;
-    let mut samples = ground[..channels].repeat(width * height);
+    let mut samples = ground.map(T::from_byte)[..channels].repeat(width * height);
     let columns = overlap(x, raster.width, width);
     for (row, line) in raster.samples.chunks_exact(raster.stride()).enumerate() {
         let at = y.saturating_add_unsigned(row);
@@ -122,7 +125,7 @@ fn overlap(place: isize, from: usize, to: usize) -> Overlap {
 }
 
 /// A part of a picture, which may be gray though that is not.
-fn part(raster: &Raster, width: usize, height: usize, samples: Vec<u8>) -> Raster {
+fn part<T: Depth>(raster: &Raster<T>, width: usize, height: usize, samples: Vec<T>) -> Raster<T> {
     let mut part = Raster {
         width,
         height,
@@ -168,7 +171,7 @@ mod tests {
             (7, [6, 4, 2, 5, 3, 1]),
             (8, [2, 4, 6, 1, 3, 5]),
         ] {
-            let turned = turn(small(), Turn::upright(orientation));
+            let turned = turn(&small(), Turn::upright(orientation));
             assert_eq!(turned.samples, expected, "{orientation}");
             assert_eq!(turned.width, if orientation < 5 { 2 } else { 3 });
         }
