@@ -2,7 +2,7 @@
 //!
 //! Writes `benches/REPORT.md`. `--smoke` does one round of two small tasks, which shows only that all works;
 //! `--task NAME` and `--peer NAME`, both repeatable, choose; `--report FILE` writes elsewhere; `--seconds N` says how
-//! long all of it may take, about. A peer that is not there is named in the report.
+//! long all of it may take, about; `--photograph FILE` gives a JPEG in the place of the computed one of 2725 × 2225 pixels. A peer that is not there is named in the report.
 
 use std::env;
 use std::fs;
@@ -33,6 +33,7 @@ struct Arguments {
     peers: Vec<String>,
     report: PathBuf,
     seconds: u64,
+    photograph: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -57,6 +58,7 @@ fn arguments() -> Result<Arguments, String> {
         peers: Vec::new(),
         report: repository().join("benches/REPORT.md"),
         seconds: 420,
+        photograph: None,
     };
     let mut words = env::args().skip(1);
     while let Some(word) = words.next() {
@@ -66,6 +68,12 @@ fn arguments() -> Result<Arguments, String> {
             "--task" => arguments.tasks.push(value()?),
             "--peer" => arguments.peers.push(value()?),
             "--report" => arguments.report = value()?.into(),
+            "--photograph" => {
+                let file = PathBuf::from(value()?);
+                let file = file.canonicalize();
+                arguments.photograph =
+                    Some(file.map_err(|error| format!("`--photograph`: {error}"))?);
+            }
             "--seconds" => {
                 let text = value()?;
                 arguments.seconds = text.parse().map_err(|_| {
@@ -74,7 +82,7 @@ fn arguments() -> Result<Arguments, String> {
             }
             _ => {
                 return Err(format!(
-                    "expected `--smoke`, `--task NAME`, `--peer NAME`, `--report FILE` or `--seconds N`, not `{word}`"
+                    "expected `--smoke`, `--task NAME`, `--peer NAME`, `--report FILE`, `--photograph FILE` or `--seconds N`, not `{word}`"
                 ));
             }
         }
@@ -95,7 +103,8 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         server: here.with_file_name("imago-server"),
     };
     let load = report::load();
-    let mut tasks = task::all(&places.folder, arguments.smoke);
+    let photograph = arguments.photograph.as_deref();
+    let mut tasks = task::all(&places.folder, arguments.smoke, photograph);
     tasks.retain(|task| chosen(&arguments.tasks, task.name));
     let mut kinds = Kind::ALL.to_vec();
     kinds.retain(|kind| chosen(&arguments.peers, kind.name()));
@@ -119,7 +128,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     for task in tasks {
         tables.push(measure::measure(task, &kinds, &places, effort, &mut say));
         // After each task: a run that is stopped has told what it knew.
-        fs::write(&arguments.report, report::write(&tables, &load))
+        fs::write(&arguments.report, report::write(&tables, &load, photograph))
             .map_err(|error| format!("`{}`: {error}", arguments.report.display()))?;
     }
     say(&format!("wrote `{}`", arguments.report.display()));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use chrono::Utc;
@@ -17,7 +18,7 @@ const TEMPLATE: &str = include_str!("report.template.md");
 const REMARKS: &str = include_str!("remarks.md");
 
 /// The report as text.
-pub(crate) fn write(tables: &[Table], load: &str) -> String {
+pub(crate) fn write(tables: &[Table], load: &str, photograph: Option<&Path>) -> String {
     let mut versions = BTreeMap::new();
     for measured in tables.iter().flat_map(|table| &table.measured) {
         versions.insert(measured.kind.name(), measured.version.as_str());
@@ -26,6 +27,10 @@ pub(crate) fn write(tables: &[Table], load: &str) -> String {
         .into_iter()
         .map(|(name, version)| format!("- {name}: {version}"))
         .collect();
+    let photograph = photograph.and_then(Path::file_name).map(|name| {
+        let name = name.to_string_lossy();
+        format!(" But the one of 2725 × 2225 pixels is `{name}` (`--photograph`).")
+    });
     let tasks: String = tables.iter().map(section).collect();
     let text = TEMPLATE
         .replace(
@@ -35,6 +40,7 @@ pub(crate) fn write(tables: &[Table], load: &str) -> String {
         .replace("{commit}", &commit())
         .replace("{machine}", &machine())
         .replace("{load}", load)
+        .replace("{photograph}", &photograph.unwrap_or_default())
         .replace("{goals}", &goal::rows(tables).join("\n"))
         .replace("{tasks}", &tasks)
         .replace("{versions}", &versions.join("\n"));

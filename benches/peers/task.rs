@@ -94,13 +94,24 @@ pub(crate) fn operations(
     operations
 }
 
-/// All tasks, with their sources made in `folder`; only the first two, a quarter as wide, for a smoke run.
-pub(crate) fn all(folder: &Path, smoke: bool) -> Vec<Task> {
+/// All tasks, with their sources made in `folder`; only the first two, a quarter as wide, for a smoke run. `photograph`
+/// takes the place of the picture of 2725 × 2225 pixels.
+pub(crate) fn all(folder: &Path, smoke: bool, photograph: Option<&Path>) -> Vec<Task> {
     let scale = if smoke { 4 } else { 1 };
-    let photo = |width: u32, height: u32, format: &str| {
-        let file = folder.join(format!("{width}x{height}.{format}"));
+    let photo = |width: u32, height: u32| {
+        let file = folder.join(format!("{width}x{height}.jpeg"));
         write(&file, || {
-            images::make(format, width / scale, height / scale).to_vec()
+            let picture = images::photo(width / scale, height / scale);
+            let arguments = [
+                "ppm:-",
+                "-sampling-factor",
+                "4:2:0",
+                "-quality",
+                "93",
+                "-strip",
+                "jpeg:-",
+            ];
+            images::magick_with(arguments, &picture).stdout
         });
         file
     };
@@ -112,7 +123,7 @@ pub(crate) fn all(folder: &Path, smoke: bool) -> Vec<Task> {
         finish: false,
         animated: false,
     };
-    let large = photo(2725, 2225, "jpeg");
+    let large = photograph.map_or_else(|| photo(2725, 2225), Path::to_path_buf);
     let one = |width, height, format| vec![Output::new(width, height, format)];
     let mut tasks = vec![
         task(
@@ -155,14 +166,14 @@ pub(crate) fn all(folder: &Path, smoke: bool) -> Vec<Task> {
                 (3264, 2448),
                 (4000, 3000),
             ]
-            .map(|(width, height)| photo(width, height, "jpeg"))
+            .map(|(width, height)| photo(width, height))
             .into(),
             one(512, 512, "jpeg"),
         ),
         task(
             "renditions",
             "10 renditions, 64 to 2048 pixels wide, of one JPEG of 3000 × 2000 pixels, in one job",
-            vec![photo(3000, 2000, "jpeg")],
+            vec![photo(3000, 2000)],
             [64, 128, 256, 320, 480, 640, 960, 1280, 1600, 2048]
                 .map(|width| Output::new(width, None, "jpeg"))
                 .into(),
