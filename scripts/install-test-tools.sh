@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
 # Installs the servers that the tests talk to: SeaweedFS (S3), azurite (Azure Blob Storage) and nginx,
-# Ghostscript, strace, schemathesis, which tries the API against its description, and Chromium with ChromeDriver, in which
-# the web console is tried.
+# Ghostscript, strace, iproute2, schemathesis, which tries the API against its description, and Chromium with ChromeDriver, in
+# which the web console is tried.
 #
 # The versions and their hashes are pinned in testkit/tools/. What comes from pip and npm goes to $IMAGO_TOOLS, or
-# target/tools of this repository; nginx, ghostscript, strace and
-# chromium are Debian's packages. Safe to run again: what is there already is left alone.
+# target/tools of this repository; the others are Debian's packages. Safe to run again: what is there already is left alone.
 set -euo pipefail
 
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -61,54 +60,28 @@ install_azurite() {
     (cd "$1" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
 }
 
-# Draws PDF and PostScript, which the server does only where it is told to.
-install_ghostscript() {
-    [[ $(id -u) == 0 ]] || fail 'ghostscript is missing: install it, or run this script as root'
-    need apt-get 'install ghostscript with the package manager of this system'
-    local started=$SECONDS
+# Installs Debian's packages: $1 says what for.
+install_packages() {
+    local what=$1 started=$SECONDS
+    shift
+    [[ $(id -u) == 0 ]] || fail "$what is missing: install $*, or run this script as root"
+    need apt-get "install $* with the package manager of this system"
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq
-    apt-get install -y -qq --no-install-recommends ghostscript >/dev/null
-    say "installed ghostscript in $((SECONDS - started)) s"
-}
-
-# Says what confined processes do, for `make hostile`.
-install_strace() {
-    [[ $(id -u) == 0 ]] || fail 'strace is missing: install it, or run this script as root'
-    need apt-get 'install strace with the package manager of this system'
-    local started=$SECONDS
-    export DEBIAN_FRONTEND=noninteractive
-    apt-get update -qq
-    apt-get install -y -qq --no-install-recommends strace >/dev/null
-    say "installed strace in $((SECONDS - started)) s"
-}
-
-# Shows the web console to its tests.
-install_chromium() {
-    [[ $(id -u) == 0 ]] || fail 'chromium or chromedriver is missing: install both, or run this script as root'
-    need apt-get 'install chromium and chromedriver with the package manager of this system'
-    local started=$SECONDS
-    export DEBIAN_FRONTEND=noninteractive
-    apt-get update -qq
-    apt-get install -y -qq --no-install-recommends chromium chromium-driver >/dev/null
-    say "installed chromium in $((SECONDS - started)) s"
+    apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+    say "installed $what in $((SECONDS - started)) s"
 }
 
 # The package starts a system service on port 80 unless a policy forbids it. The tests start their own.
 install_nginx() {
-    [[ $(id -u) == 0 ]] || fail 'nginx is missing: install nginx-light, or run this script as root'
-    need apt-get 'install nginx with the package manager of this system'
-    local started=$SECONDS policy=/usr/sbin/policy-rc.d
-    if [[ ! -e $policy ]]; then
+    local policy=/usr/sbin/policy-rc.d
+    if [[ $(id -u) == 0 && ! -e $policy ]]; then
         # shellcheck disable=SC2064 # the path is wanted as it is now: the variable is local
         trap "rm -f '$policy'" EXIT
         printf '#!/bin/sh\nexit 101\n' >"$policy"
         chmod +x "$policy"
     fi
-    export DEBIAN_FRONTEND=noninteractive
-    apt-get update -qq
-    apt-get install -y -qq --no-install-recommends nginx-light >/dev/null
-    say "installed nginx in $((SECONDS - started)) s"
+    install_packages nginx nginx-light
 }
 
 hash=$(hash_of "$pins/requirements.txt")
@@ -123,11 +96,17 @@ is_current "$tools/azurite" "$hash" || replace "$tools/azurite" "$hash" install_
 # Root's path has /usr/sbin, where Debian puts nginx; other users' may not.
 PATH=$PATH:/usr/sbin command -v nginx >/dev/null || install_nginx
 
-command -v gs >/dev/null || install_ghostscript
+# Draws PDF and PostScript, which the server does only where it is told to.
+command -v gs >/dev/null || install_packages ghostscript ghostscript
 
-[[ $(uname) != Linux ]] || command -v strace >/dev/null || install_strace
+# Says what confined processes do, for `make hostile`; and networks of their own, for the rules of where requests may go.
+if [[ $(uname) == Linux ]]; then
+    command -v strace >/dev/null || install_packages strace strace
+    { PATH=$PATH:/usr/sbin:/sbin command -v ip && command -v unshare; } >/dev/null || install_packages ip iproute2 util-linux
+fi
 
-{ command -v chromium && command -v chromedriver; } >/dev/null || install_chromium
+# Shows the web console to its tests.
+{ command -v chromium && command -v chromedriver; } >/dev/null || install_packages chromium chromium chromium-driver
 
 say "$(head -c 200 "$pins/requirements.txt" | sed -n 's/ .*//;s/==/ /;1p') in $tools/seaweedfs"
 say "azurite $(sed -n 's/.*"azurite": "\(.*\)".*/\1/p' "$pins/package.json") in $tools/azurite"

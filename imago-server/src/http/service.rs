@@ -65,7 +65,7 @@ impl Service {
             log::info!(
                 target: "imago_server::access",
                 status = answer.status().as_u16(), duration_ms = took.as_millis(),
-                token = caller.name();
+                token = caller.name().unwrap_or("-");
                 "{} {}", parts.method, parts.uri.path().escape_debug()
             );
             answer
