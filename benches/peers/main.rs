@@ -2,7 +2,8 @@
 //!
 //! Writes `benches/REPORT.md`. `--smoke` does one round of two small tasks, which shows only that all works;
 //! `--task NAME` and `--peer NAME`, both repeatable, choose; `--report FILE` writes elsewhere; `--seconds N` says how
-//! long all of it may take, about; `--photograph FILE` gives a JPEG in the place of the computed one of 2725 × 2225 pixels. A peer that is not there is named in the report.
+//! long all of it may take, about; `--photograph FILE` gives a JPEG in the place of the computed one of 2725 × 2225
+//! pixels. A peer that is not there is named in the report.
 
 use std::env;
 use std::fs;

@@ -10,7 +10,7 @@ use bytesize::ByteSize;
 use serde::{Deserialize, Deserializer};
 
 use crate::job::Fidelity;
-use crate::tokens::Token;
+use crate::tokens::{self, Token};
 use crate::webhook::Secret;
 
 /// In seconds.
@@ -324,22 +324,7 @@ impl Config {
                 "`require-sandbox` and `sandbox = false` can't both be".to_owned(),
             ));
         }
-        for (index, token) in self.tokens.iter().enumerate() {
-            let before = &self.tokens[..index];
-            let wrong = if token.name.is_empty() {
-                "has no name"
-            } else if token.may.is_empty() {
-                "may nothing; expected some of `read`, `write` and `metrics`"
-            } else if before.iter().any(|other| other.name == token.name) {
-                "is there twice"
-            } else if before.iter().any(|other| other.sha256 == token.sha256) {
-                "has the text of another one"
-            } else {
-                continue;
-            };
-            return Err(ConfigError(format!("`tokens`: `{}` {wrong}", token.name)));
-        }
-        Ok(())
+        tokens::check(&self.tokens).map_err(|wrong| ConfigError(format!("`tokens`: {wrong}")))
     }
 }
 

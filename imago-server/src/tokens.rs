@@ -52,6 +52,26 @@ pub struct Token {
     pub may: Vec<Right>,
 }
 
+/// Refuses tokens that could not be used or told apart.
+pub(crate) fn check(tokens: &[Token]) -> Result<(), String> {
+    for (index, token) in tokens.iter().enumerate() {
+        let before = &tokens[..index];
+        let wrong = if token.name.is_empty() {
+            "has no name"
+        } else if token.may.is_empty() {
+            "may nothing; expected some of `read`, `write` and `metrics`"
+        } else if before.iter().any(|other| other.name == token.name) {
+            "is there twice"
+        } else if before.iter().any(|other| other.sha256 == token.sha256) {
+            "has the text of another one"
+        } else {
+            continue;
+        };
+        return Err(format!("`{}` {wrong}", token.name));
+    }
+    Ok(())
+}
+
 /// What is wrong with a token's text in the environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TokenError(&'static str);
@@ -210,12 +230,9 @@ impl<'a> Caller<'a> {
 
 /// The token in `Authorization: Bearer TOKEN`.
 fn bearer(value: &HeaderValue) -> Option<&[u8]> {
-    let (scheme, token) = value.as_bytes().split_at_checked(6)?;
-    let token = token.trim_ascii();
-    (scheme.eq_ignore_ascii_case(b"bearer")
-        && value.as_bytes().get(6) == Some(&b' ')
-        && !token.is_empty())
-    .then_some(token)
+    let mut words = value.as_bytes().splitn(2, |byte| *byte == b' ');
+    let (scheme, token) = (words.next()?, words.next()?.trim_ascii());
+    (scheme.eq_ignore_ascii_case(b"bearer") && !token.is_empty()).then_some(token)
 }
 
 #[cfg(test)]

@@ -5,8 +5,10 @@ mod convert;
 mod formats;
 mod operations;
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -247,20 +249,11 @@ impl Settings {
         set(&mut config.webhook.private, self.webhook_private);
         set(&mut config.webhook.timeout, self.webhook_timeout);
         // No flags: every user of the machine can read a command line.
-        if let Some(secrets) = environment("IMAGO_WEBHOOK_SECRETS") {
-            config.webhook.secrets = secrets
-                .split_whitespace()
-                .map(str::parse)
-                .collect::<Result<_, _>>()
-                .map_err(|error| ConfigError::new(format!("`IMAGO_WEBHOOK_SECRETS`: {error}")))?;
-        }
-        if let Some(tokens) = environment("IMAGO_TOKENS") {
-            config.tokens = tokens
-                .split_whitespace()
-                .map(str::parse)
-                .collect::<Result<_, _>>()
-                .map_err(|error| ConfigError::new(format!("`IMAGO_TOKENS`: {error}")))?;
-        }
+        set(
+            &mut config.webhook.secrets,
+            list(&environment, "IMAGO_WEBHOOK_SECRETS")?,
+        );
+        set(&mut config.tokens, list(&environment, "IMAGO_TOKENS")?);
         config.threads = self.threads.or(config.threads);
         if !self.file_root.is_empty() {
             config.file_root = self.file_root;
@@ -277,6 +270,20 @@ impl Settings {
         config.check()?;
         Ok(config)
     }
+}
+
+/// What a variable of the environment lists, separated by blanks, if it is set.
+fn list<T: FromStr<Err: Display>>(
+    environment: impl Fn(&str) -> Option<String>,
+    name: &str,
+) -> Result<Option<Vec<T>>, ConfigError> {
+    let Some(text) = environment(name) else {
+        return Ok(None);
+    };
+    let values: Result<_, T::Err> = text.split_whitespace().map(str::parse).collect();
+    values
+        .map(Some)
+        .map_err(|error| ConfigError::new(format!("`{name}`: {error}")))
 }
 
 #[cfg(test)]
