@@ -6,7 +6,7 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::raster::{Depth, Raster};
+use super::raster::{Depth, Raster, to_sample};
 use super::sample::{BLOCK, sum_rows};
 use crate::engine::Stop;
 use crate::error::Result;
@@ -176,7 +176,7 @@ fn extend(row: &[u16], channels: usize, margin: usize, line: &mut [f32]) {
     let last = row[row.len() - channels..].iter().cycle();
     let samples = first.chain(row).chain(last);
     for (to, sample) in line.iter_mut().zip(samples) {
-        *to = sample.to_sample();
+        *to = to_sample(*sample);
     }
 }
 
@@ -193,10 +193,7 @@ impl WithSimd for Sum<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let (blocks, _) = self.sums.as_chunks_mut::<BLOCK>();
-        for (index, sums) in blocks.iter_mut().enumerate() {
-            *sums = sum_rows(self.sources, index * BLOCK, self.weights);
-        }
+        sum_rows(self.sources, self.weights, self.sums);
     }
 }
 
@@ -222,7 +219,7 @@ impl WithSimd for Finish<'_> {
         };
         let (gain, threshold) = (gain as f32, 255.0 * threshold as f32);
         for (sample, blurred) in samples {
-            let before = sample.to_sample();
+            let before = to_sample(*sample);
             let difference = before - blurred;
             let gain = if (2.0 * difference).abs() < threshold {
                 0.0

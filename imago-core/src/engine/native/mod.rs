@@ -159,8 +159,8 @@ impl Pixels<'_> {
     fn rows(&mut self) -> Box<dyn Rows + '_> {
         match self {
             Self::Coded(reader) => Box::new(reader),
-            Self::Raster(raster) => Box::new(Lines::of(raster)),
-            Self::Fine(raster) => Box::new(Lines::of(raster)),
+            Self::Raster(raster) => Box::new(Lines::of(&*raster)),
+            Self::Fine(raster) => Box::new(Lines::of(raster.to_eight())),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Pixels in memory, and rows of them on their way.
 
+use std::borrow::Cow;
+
 use crate::error::Result;
 
 /// How a sample is kept: in eight bits, or in the sixteen that ImageMagick reckons with.
@@ -12,9 +14,6 @@ pub(crate) trait Depth: Copy + Default + PartialEq {
 
     /// The nearest to a number from 0 to 255.
     fn round(sample: f32) -> Self;
-
-    /// A number from 0 to 255.
-    fn to_sample(self) -> f32;
 }
 
 /// So large that the last bit of the fraction stands for one.
@@ -40,11 +39,6 @@ impl Depth for u8 {
     fn round(sample: f32) -> Self {
         (sample + WHOLE).to_bits() as Self
     }
-
-    #[inline(always)]
-    fn to_sample(self) -> f32 {
-        self.into()
-    }
 }
 
 #[expect(
@@ -67,11 +61,11 @@ impl Depth for u16 {
     fn round(sample: f32) -> Self {
         (257.0 * sample + WHOLE).to_bits() as Self
     }
+}
 
-    #[inline(always)]
-    fn to_sample(self) -> f32 {
-        f32::from(self) * (1.0 / 257.0)
-    }
+/// What sixteen bits stand for, as a number from 0 to 255.
+pub(super) fn to_sample(sample: u16) -> f32 {
+    f32::from(sample) * (1.0 / 257.0)
 }
 
 /// An image, row behind row, the samples of a pixel side by side.
@@ -128,7 +122,7 @@ impl Raster {
 
 impl Raster<u16> {
     pub(super) fn to_eight(&self) -> Raster {
-        self.map(|sample| u8::round(sample.to_sample()))
+        self.map(|sample| u8::round(to_sample(sample)))
     }
 
     /// The same in eight bits, rounded down, as ImageMagick's encoder for PNG does it.
@@ -174,19 +168,41 @@ impl<R: Rows> Rows for &mut R {
     }
 }
 
-/// The rows of a picture in memory, in eight bits.
-pub(super) struct Lines<'a, T> {
-    raster: &'a Raster<T>,
+/// The rows of a picture in memory.
+pub(super) struct Lines<'a> {
+    raster: Cow<'a, Raster>,
+    /// How many samples have been read.
     done: usize,
 }
 
-impl<'a, T> Lines<'a, T> {
-    pub(super) fn of(raster: &'a Raster<T>) -> Self {
-        Self { raster, done: 0 }
+impl<'a> Lines<'a> {
+    pub(super) fn of(raster: impl Into<Cow<'a, Raster>>) -> Self {
+        Self {
+            raster: raster.into(),
+            done: 0,
+        }
+    }
+
+    fn take(&mut self, samples: usize) -> &[u8] {
+        let from = self.done;
+        self.done += samples;
+        &self.raster.samples[from..self.done]
     }
 }
 
-impl<T: Depth> Rows for Lines<'_, T> {
+impl<'a> From<&'a Raster> for Cow<'a, Raster> {
+    fn from(raster: &'a Raster) -> Self {
+        Self::Borrowed(raster)
+    }
+}
+
+impl From<Raster> for Cow<'_, Raster> {
+    fn from(raster: Raster) -> Self {
+        Self::Owned(raster)
+    }
+}
+
+impl Rows for Lines<'_> {
     fn width(&self) -> usize {
         self.raster.width
     }
@@ -200,12 +216,12 @@ impl<T: Depth> Rows for Lines<'_, T> {
     }
 
     fn read(&mut self, rows: &mut [u8]) -> Result<()> {
-        let at = self.done * self.raster.stride();
-        for (to, sample) in rows.iter_mut().zip(&self.raster.samples[at..]) {
-            *to = u8::round(sample.to_sample());
-        }
-        self.done += rows.len() / self.raster.stride();
+        rows.copy_from_slice(self.take(rows.len()));
         Ok(())
+    }
+
+    fn next<'r>(&'r mut self, room: &'r mut [u8]) -> Result<&'r [u8]> {
+        Ok(self.take(room.len()))
     }
 }
 

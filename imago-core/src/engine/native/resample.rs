@@ -244,10 +244,7 @@ impl<D: Depth> WithSimd for DownOnly<'_, D> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> bool {
-        let (blocks, _) = self.sums.as_chunks_mut::<BLOCK>();
-        for (index, sums) in blocks.iter_mut().enumerate() {
-            *sums = sum_rows(self.sources, index * BLOCK, self.weights);
-        }
+        sum_rows(self.sources, self.weights, self.sums);
         let (sums, _) = self.sums[..self.out.len()].as_chunks_mut::<1>();
         clamp(sums, self.channels, false);
         for (to, [sample]) in self.out.iter_mut().zip(&*sums) {

@@ -182,7 +182,7 @@ impl Sample for BesideAlpha {
 
     #[inline(always)]
     fn sum(_: Vectors, rows: &[&[f32]], at: usize, share: &Share<f32>, sums: &mut [f32; BLOCK]) {
-        *sums = sum_rows(rows, at, &share.weights);
+        *sums = sum_block(rows, at, &share.weights);
     }
 
     #[inline(always)]
@@ -196,9 +196,18 @@ impl Sample for BesideAlpha {
     }
 }
 
-/// A block of rows from `at` on, each times its weight, added up.
+/// Adds up rows, each times its weight. All are as long as `sums`, a multiple of [`BLOCK`].
 #[inline(always)]
-pub(super) fn sum_rows(rows: &[&[f32]], at: usize, weights: &[f32]) -> [f32; BLOCK] {
+pub(super) fn sum_rows(rows: &[&[f32]], weights: &[f32], sums: &mut [f32]) {
+    let (blocks, _) = sums.as_chunks_mut::<BLOCK>();
+    for (index, sums) in blocks.iter_mut().enumerate() {
+        *sums = sum_block(rows, index * BLOCK, weights);
+    }
+}
+
+/// The same of a block from `at` on.
+#[inline(always)]
+fn sum_block(rows: &[&[f32]], at: usize, weights: &[f32]) -> [f32; BLOCK] {
     let mut sums = [0.0; BLOCK];
     for (row, weight) in rows.iter().zip(weights) {
         for (sum, sample) in sums.iter_mut().zip(&row[at..at + BLOCK]) {
