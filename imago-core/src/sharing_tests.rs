@@ -16,6 +16,7 @@ const LAYOUT: Layout = Layout {
     height: 10,
     channels: 1,
     is_indexed: true,
+    planes: None,
 };
 
 fn pixels() -> Pixels {

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use decoded::{Decoded, Layout};
+pub(crate) use decoded::{Decoded, Layout, Plane, Planes};
 pub(crate) use format::shown;
 pub use format::{Format, FormatInfo, OtherFormat, formats};
 pub use identity::{Density, Identity};

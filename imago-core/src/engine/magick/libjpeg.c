@@ -54,6 +54,14 @@ static void look_up(j_common_ptr info) {
   }
 }
 
+static int has_planes(const struct jpeg_decompress_struct *info) {
+  const jpeg_component_info *components = info->comp_info;
+  /* Colours of narrower images are not interpolated. */
+  return info->image_width >= 2 * DCTSIZE && info->jpeg_color_space == JCS_YCbCr && info->num_components == 3 && components[0].h_samp_factor <= 2 &&
+         components[0].v_samp_factor <= components[0].h_samp_factor && components[1].h_samp_factor == 1 &&
+         components[1].v_samp_factor == 1 && components[2].h_samp_factor == 1 && components[2].v_samp_factor == 1;
+}
+
 /* Apart from `open`, whose variables a jump could spoil. */
 static int read_header(struct imago_jpeg_reader *reader, const unsigned char *bytes, size_t length,
                        struct imago_jpeg_header *header) {
@@ -70,6 +78,7 @@ static int read_header(struct imago_jpeg_reader *reader, const unsigned char *by
   header->precision = reader->info.data_precision;
   header->components = reader->info.num_components;
   header->progressive = reader->info.progressive_mode;
+  header->planes = has_planes(&reader->info);
   header->color = reader->info.out_color_space == JCS_RGB         ? IMAGO_JPEG_RGB
                   : reader->info.out_color_space == JCS_GRAYSCALE ? IMAGO_JPEG_GRAY
                                                                   : IMAGO_JPEG_OTHER;
@@ -117,10 +126,48 @@ size_t imago_jpeg_read(struct imago_jpeg_reader *reader, unsigned char *rows, si
   return done;
 }
 
+static unsigned stride(const jpeg_component_info *component) {
+  return component->width_in_blocks * component->DCT_scaled_size;
+}
+
+static unsigned rows(const jpeg_component_info *component) {
+  return (unsigned)(component->v_samp_factor * component->DCT_scaled_size);
+}
+
+int imago_jpeg_start_planes(struct imago_jpeg_reader *reader, unsigned scale, unsigned *width, unsigned *height,
+                            struct imago_jpeg_planes *planes) {
+  reader->info.raw_data_out = TRUE;
+  if (!imago_jpeg_start(reader, scale, width, height))
+    return 0;
+  const jpeg_component_info *luma = &reader->info.comp_info[0], *chroma = &reader->info.comp_info[1];
+  planes->luma_stride = stride(luma);
+  planes->luma_rows = rows(luma);
+  planes->chroma_stride = stride(chroma);
+  planes->chroma_rows = rows(chroma);
+  planes->across = (unsigned)(luma->h_samp_factor * luma->DCT_scaled_size / chroma->DCT_scaled_size);
+  planes->down = rows(luma) / rows(chroma);
+  return 1;
+}
+
+int imago_jpeg_read_band(struct imago_jpeg_reader *reader, unsigned char *band) {
+  JSAMPROW list[3][2 * DCTSIZE];
+  JSAMPARRAY planes[3];
+  for (int index = 0; index < 3; index++) {
+    const jpeg_component_info *component = &reader->info.comp_info[index];
+    for (unsigned row = 0; row < rows(component); row++, band += stride(component))
+      list[index][row] = band;
+    planes[index] = list[index];
+  }
+  if (setjmp(reader->failure.exit) != 0)
+    return 0;
+  return jpeg_read_raw_data(&reader->info, planes, 2 * DCTSIZE) > 0;
+}
+
 int imago_jpeg_is_sound(struct imago_jpeg_reader *reader) {
   if (setjmp(reader->failure.exit) != 0)
     return 0;
-  if (reader->info.output_scanline == reader->info.output_height)
+  /* Bands may end below the picture. */
+  if (reader->info.output_scanline >= reader->info.output_height)
     jpeg_finish_decompress(&reader->info);
   return reader->failure.manager.num_warnings == 0;
 }

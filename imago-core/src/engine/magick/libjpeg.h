@@ -7,6 +7,13 @@ enum { IMAGO_JPEG_OTHER, IMAGO_JPEG_GRAY, IMAGO_JPEG_RGB };
 struct imago_jpeg_header {
   unsigned width, height;
   int precision, components, progressive, color;
+  /* Whether it is YCbCr, sampled so that `start_planes` can be called. */
+  int planes;
+};
+
+/* What a band has of Y, and of Cb and Cr each, and how many samples of Y there are to one of those. */
+struct imago_jpeg_planes {
+  unsigned luma_stride, luma_rows, chroma_stride, chroma_rows, across, down;
 };
 
 struct imago_jpeg_settings {
@@ -35,6 +42,11 @@ struct imago_jpeg_reader *imago_jpeg_open(const unsigned char *bytes, size_t len
 int imago_jpeg_start(struct imago_jpeg_reader *reader, unsigned scale, unsigned *width, unsigned *height);
 /* Decodes the next rows; gives how many, which is fewer than asked for at the end and on error. */
 size_t imago_jpeg_read(struct imago_jpeg_reader *reader, unsigned char *rows, size_t stride, size_t count);
+/* The same for planes. */
+int imago_jpeg_start_planes(struct imago_jpeg_reader *reader, unsigned scale, unsigned *width, unsigned *height,
+                            struct imago_jpeg_planes *planes);
+/* Decodes the next band: rows of Y, then of Cb, then of Cr. 0 on error. */
+int imago_jpeg_read_band(struct imago_jpeg_reader *reader, unsigned char *band);
 /* Whether all was well so far. To be called once, when nothing more is read. */
 int imago_jpeg_is_sound(struct imago_jpeg_reader *reader);
 void imago_jpeg_close(struct imago_jpeg_reader *reader);

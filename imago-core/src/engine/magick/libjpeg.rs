@@ -7,7 +7,7 @@ use std::ffi::{c_int, c_uchar, c_uint, c_void};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
-use crate::engine::Stop;
+use crate::engine::{Plane, Planes, Stop};
 
 /// What a header says.
 #[repr(C)]
@@ -19,6 +19,18 @@ struct RawHeader {
     components: c_int,
     progressive: c_int,
     color: c_int,
+    planes: c_int,
+}
+
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+struct RawPlanes {
+    luma_stride: c_uint,
+    luma_rows: c_uint,
+    chroma_stride: c_uint,
+    chroma_rows: c_uint,
+    across: c_uint,
+    down: c_uint,
 }
 
 #[repr(C)]
@@ -67,6 +79,14 @@ unsafe extern "C" {
         stride: usize,
         count: usize,
     ) -> usize;
+    fn imago_jpeg_start_planes(
+        reader: *mut RawReader,
+        scale: c_uint,
+        width: *mut c_uint,
+        height: *mut c_uint,
+        planes: *mut RawPlanes,
+    ) -> c_int;
+    fn imago_jpeg_read_band(reader: *mut RawReader, band: *mut c_uchar) -> c_int;
     fn imago_jpeg_is_sound(reader: *mut RawReader) -> c_int;
     fn imago_jpeg_close(reader: *mut RawReader);
 
@@ -93,6 +113,9 @@ pub(crate) struct Reader<'a> {
     width: usize,
     height: usize,
     channels: usize,
+    has_planes: bool,
+    /// How many bytes a band has, once it is started for planes.
+    band: usize,
     /// libjpeg reads the bytes, and asks whether to go on, through pointers that the reader keeps.
     _borrowed: PhantomData<(&'a [u8], &'a Stop)>,
 }
@@ -120,6 +143,8 @@ impl<'a> Reader<'a> {
                 2 => 3,
                 _ => 0,
             },
+            has_planes: header.planes != 0,
+            band: 0,
             _borrowed: PhantomData,
         };
         (reader.channels > 0 && header.precision == 8).then_some(reader)
@@ -153,6 +178,52 @@ impl<'a> Reader<'a> {
         // SAFETY: the reader is started, and `rows` holds that many rows of that many bytes.
         let read = unsafe { imago_jpeg_read(self.raw.as_ptr(), rows.as_mut_ptr(), stride, count) };
         (read == count).then_some(())
+    }
+
+    /// Starts to decode to planes, for [`Reader::read_band`], at so many eighths of the size. `None` where it can't be, and on
+    /// errors.
+    pub(crate) fn start_planes(&mut self, scale: u32) -> Option<Planes> {
+        if !self.has_planes {
+            return None;
+        }
+        let (mut width, mut height) = (0, 0);
+        let mut raw = RawPlanes::default();
+        // SAFETY: the reader is open, and all of the rest outlives the call.
+        let started = unsafe {
+            imago_jpeg_start_planes(
+                self.raw.as_ptr(),
+                scale,
+                &raw mut width,
+                &raw mut height,
+                &raw mut raw,
+            )
+        };
+        self.width = usize::try_from(width).ok()?;
+        self.height = usize::try_from(height).ok()?;
+        let planes = Planes {
+            luma: Plane {
+                stride: raw.luma_stride,
+                rows: u8::try_from(raw.luma_rows).ok()?,
+            },
+            chroma: Plane {
+                stride: raw.chroma_stride,
+                rows: u8::try_from(raw.chroma_rows).ok()?,
+            },
+            across: u8::try_from(raw.across).ok()?,
+            down: u8::try_from(raw.down).ok()?,
+        };
+        self.band = planes.band();
+        (started != 0).then_some(planes)
+    }
+
+    /// Decodes the next band into `band`, which has room for one.
+    pub(crate) fn read_band(&mut self, band: &mut [u8]) -> Option<()> {
+        if self.band == 0 || band.len() != self.band {
+            return None;
+        }
+        // SAFETY: the reader is started for planes, and a band has as many bytes.
+        let read = unsafe { imago_jpeg_read_band(self.raw.as_ptr(), band.as_mut_ptr()) };
+        (read != 0).then_some(())
     }
 
     /// Whether the image was whole, as far as it was read. Nothing can be read after.

@@ -41,6 +41,13 @@ impl Vectors {
         std::array::from_fn(|column| rows.map(|row| row[column]))
     }
 
+    /// Instructions for pairs of integers, and for eight lanes.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    pub(super) const fn v3(self) -> Option<V3> {
+        self.v3
+    }
+
     /// Adds up pairs of rows from `at` on, each row times its weight, and all times `unit`.
     #[inline(always)]
     pub(super) fn sum_pairs(
@@ -76,6 +83,70 @@ const fn to_float(sum: i32) -> f32 {
     sum as f32
 }
 
+/// Arithmetic with a number of each row. It is spelled out for a processor, because left to itself the compiler puts
+/// columns together in ways that cost more than they save.
+pub(super) trait Lanes: Copy {
+    /// `a * factor + b`
+    fn mul_add(self, a: Column, factor: f32, b: Column) -> Column;
+
+    /// `a + b`
+    fn add(self, a: Column, b: Column) -> Column;
+
+    /// Within what samples can be.
+    fn clamp(self, a: Column) -> Column;
+}
+
+/// For any processor.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Plain;
+
+impl Lanes for Plain {
+    #[inline(always)]
+    fn mul_add(self, mut a: Column, factor: f32, b: Column) -> Column {
+        for (a, b) in a.iter_mut().zip(b) {
+            *a = *a * factor + b;
+        }
+        a
+    }
+
+    #[inline(always)]
+    fn add(self, mut a: Column, b: Column) -> Column {
+        for (a, b) in a.iter_mut().zip(b) {
+            *a += b;
+        }
+        a
+    }
+
+    #[inline(always)]
+    fn clamp(self, mut a: Column) -> Column {
+        for a in &mut a {
+            *a = a.clamp(0.0, 255.0);
+        }
+        a
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Lanes for V3 {
+    #[inline(always)]
+    fn mul_add(self, a: Column, factor: f32, b: Column) -> Column {
+        let factor = self.splat_f32x8(factor);
+        pulp::cast(self.mul_add_f32x8(pulp::cast(a), factor, pulp::cast(b)))
+    }
+
+    #[inline(always)]
+    fn add(self, a: Column, b: Column) -> Column {
+        pulp::cast(self.add_f32x8(pulp::cast(a), pulp::cast(b)))
+    }
+
+    #[inline(always)]
+    fn clamp(self, a: Column) -> Column {
+        let (least, most) = (self.splat_f32x8(0.0), self.splat_f32x8(255.0));
+        let a = self.max_f32x8(pulp::cast(a), least);
+        pulp::cast(self.min_f32x8(a, most))
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn sum_pairs(
@@ -100,8 +171,9 @@ fn sum_pairs(
     }
     let (sums, _) = sums.as_chunks_mut::<8>();
     for (sums, integers) in sums.iter_mut().zip(integers) {
-        let integers: [i32; 8] = pulp::cast(integers);
-        *sums = integers.map(|sum| to_float(sum) * unit);
+        let floats = v3.avx._mm256_cvtepi32_ps(pulp::cast(integers));
+        let unit = pulp::cast(v3.splat_f32x8(unit));
+        *sums = pulp::cast(v3.avx._mm256_mul_ps(floats, unit));
     }
 }
 
@@ -109,7 +181,7 @@ fn sum_pairs(
 #[inline(always)]
 fn transpose(v3: V3, rows: [[f32; 8]; TOGETHER]) -> [Column; 8] {
     let avx = v3.avx;
-    let rows: [_; 8] = rows.map(pulp::cast);
+    let rows: [std::arch::x86_64::__m256; 8] = pulp::cast(rows);
     let (mut twos, mut fours) = (rows, rows);
     for (two, rows) in twos
         .as_chunks_mut::<2>()
@@ -135,14 +207,14 @@ fn transpose(v3: V3, rows: [[f32; 8]; TOGETHER]) -> [Column; 8] {
             avx._mm256_shuffle_ps::<0xee>(two[1], two[3]),
         ];
     }
-    std::array::from_fn(|column| {
-        let (upper, lower) = (fours[column % 4], fours[4 + column % 4]);
-        pulp::cast(if column < 4 {
-            avx._mm256_permute2f128_ps::<0x20>(upper, lower)
-        } else {
-            avx._mm256_permute2f128_ps::<0x31>(upper, lower)
-        })
-    })
+    // No closure: one that is not inlined is compiled for the oldest processor.
+    let mut columns = rows;
+    for column in 0..4 {
+        let (upper, lower) = (fours[column], fours[4 + column]);
+        columns[column] = avx._mm256_permute2f128_ps::<0x20>(upper, lower);
+        columns[4 + column] = avx._mm256_permute2f128_ps::<0x31>(upper, lower);
+    }
+    pulp::cast(columns)
 }
 
 /// Clamps samples to what fits. Colours beside alpha are divided by that before, and multiplied by it `again` after.
@@ -207,7 +279,9 @@ pub(super) fn round_into_rows<T: Depth>(columns: &[Column], rows: &mut [T], vect
     for (index, eight) in eights.iter().enumerate() {
         let eight = vectors.transpose(*eight);
         for (row, samples) in rows.chunks_exact_mut(columns.len()).zip(eight) {
-            row[8 * index..][..8].copy_from_slice(&samples.map(T::round));
+            for (to, sample) in row[8 * index..][..8].iter_mut().zip(samples) {
+                *to = T::round(sample);
+            }
         }
     }
     for (lane, row) in rows.chunks_exact_mut(columns.len()).enumerate() {
@@ -224,17 +298,20 @@ pub(super) fn round_into_rows<T: Depth>(columns: &[Column], rows: &mut [T], vect
     reason = "samples are clamped to what fits"
 )]
 pub(super) fn is_gray<const LANES: usize>(samples: &[[f32; LANES]], channels: usize) -> bool {
-    let quanta = |samples: &[f32; LANES]| samples.map(|sample| (sample * 257.0 + 0.5) as i32);
     if channels < 3 {
         return false;
     }
+    let mut is_gray = true;
     for pixel in samples.chunks_exact(channels) {
-        let red = quanta(&pixel[0]);
-        if quanta(&pixel[1]) != red || quanta(&pixel[2]) != red {
-            return false;
+        for ((red, green), blue) in pixel[0].iter().zip(&pixel[1]).zip(&pixel[2]) {
+            let quantum = |sample: &f32| (sample * 257.0 + 0.5) as i32;
+            is_gray &= quantum(red) == quantum(green) && quantum(green) == quantum(blue);
+        }
+        if !is_gray {
+            break;
         }
     }
-    true
+    is_gray
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ mod jpeg;
 mod lanes;
 mod page;
 mod plan;
+mod planar;
+mod planes;
 mod png;
 mod raster;
 mod resample;
@@ -36,6 +38,10 @@ use plan::{Part, Turn};
 use raster::{Lines, Rows, Sampled};
 use resample::To;
 use source::Source;
+
+/// Planes are resampled where at least so many pixels become one: near a picture's own size it shows that their samples
+/// are not rounded to RGB before.
+const LEAST_SHRUNK: usize = 2;
 
 /// All eighths of a size.
 const WHOLE: u32 = 8;
@@ -303,9 +309,36 @@ impl Lane<'_> {
         let page = self.stand_in.page().scaled(from, size);
         self.stand_in.set_page(page);
         let is_fine = is_fine(self.conversion);
-        self.replace(self.eighths(from, size), |pixels| {
+        let eighths = self.eighths(from, size);
+        let is_much_smaller = size.0 * size.1 <= from.0 * from.1 / LEAST_SHRUNK;
+        if is_much_smaller
+            && eighths >= WHOLE / 2
+            && let Some(result) = self.resample_planes(eighths, &to)
+        {
+            return self.take(result);
+        }
+        self.replace(eighths, |pixels| {
             resample(&mut *pixels.rows(), &to, is_fine, stop)
         })
+    }
+
+    /// Resamples a picture that is coded in planes. `None` if it is not, or not for that.
+    fn resample_planes(&mut self, eighths: u32, to: &To) -> Option<Result<Pixels<'static>>> {
+        let Pixels::Coded(source) = &mut self.pixels else {
+            return None;
+        };
+        let planes = source.start_planes(eighths)?;
+        let stop = self.conversion.stop;
+        let resampled = if is_fine(self.conversion) {
+            planar::resample(source, planes, to, stop).map(|done| done.map(Pixels::Fine))
+        } else {
+            planar::resample(source, planes, to, stop).map(|done| done.map(Pixels::Raster))
+        };
+        let resampled = resampled.transpose();
+        if resampled.is_none() {
+            source.rewind()?;
+        }
+        resampled
     }
 
     /// As ImageMagick makes thumbnails: large pictures lose pixels first, then there are means, and a filter at last.
@@ -390,6 +423,11 @@ impl Lane<'_> {
             }
         }
         let result = make(&mut self.pixels);
+        self.take(result)
+    }
+
+    /// Goes on with pixels that were made of those that are there.
+    fn take(&mut self, result: Result<Pixels<'static>>) -> Result<Option<()>> {
         self.conversion.stop.check()?;
         let Ok(pixels) = result else {
             self.is_damaged = true;

@@ -9,14 +9,14 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use super::filter::{Contribution, Filter, contributions};
-use super::lanes::{Column, TOGETHER, Vectors, clamp, is_gray, round_into_rows};
+use super::lanes::{Column, Lanes, Plain, TOGETHER, Vectors, clamp, is_gray, round_into_rows};
 use super::raster::{Depth, Raster, Rows};
 use super::sample::{BLOCK, BesideAlpha, Opaque, Sample, Share, sum_rows};
 use crate::engine::Stop;
 use crate::error::Result;
 
 /// How many rows are read at once: as many as JPEG codes together, at most.
-const BAND: usize = 16;
+pub(super) const BAND: usize = 16;
 
 /// What rows are resampled to.
 #[derive(Debug, Clone, Copy)]
@@ -69,7 +69,10 @@ fn down_first<T: Sample, D: Depth>(
     stop: &Stop,
 ) -> Result<()> {
     let shares: Vec<_> = down.iter().map(T::share).collect();
-    let mut ring = Ring::<T>::new(rows, &shares);
+    let stride = rows.width() * rows.channels();
+    let mut ring = Ring::<T>::new(stride, rows.channels(), &shares, BAND);
+    let mut left = rows.height();
+    let mut band = vec![0; BAND * stride];
     let vectors = Vectors::new();
     let mut columns = vec![Column::default(); ring.padded];
     let mut results = vec![Column::default(); raster.stride()];
@@ -79,7 +82,11 @@ fn down_first<T: Sample, D: Depth>(
         .chunks_mut(together)
         .zip(shares.chunks(TOGETHER))
     {
-        ring.fill(rows, end(shares), arch)?;
+        while ring.kept < end(shares) {
+            let count = left.min(BAND);
+            left -= count;
+            ring.keep(rows.next(&mut band[..count * stride])?, arch);
+        }
         stop.check()?;
         let sources: Vec<_> = shares.iter().map(|share| ring.rows(share)).collect();
         let is_gray = arch.dispatch(DownThenAcross::<T, D> {
@@ -114,27 +121,37 @@ impl<T: Sample, D: Depth> WithSimd for DownThenAcross<'_, T, D> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> bool {
         let channels = self.across.channels;
-        // A block of all rows after the other: what they share of the source is then at hand.
-        for (index, columns) in self.columns.chunks_exact_mut(BLOCK).enumerate() {
-            let mut sums = [[0.0; BLOCK]; TOGETHER];
-            let rows = self.sources.iter().zip(self.shares);
-            for ((rows, share), sums) in rows.zip(&mut sums) {
-                T::sum(self.vectors, rows, index * BLOCK, share, sums);
-            }
-            let (columns, _) = columns.as_chunks_mut::<8>();
-            for (index, columns) in columns.iter_mut().enumerate() {
-                let mut eight = [[0.0; 8]; TOGETHER];
-                for (eight, sums) in eight.iter_mut().zip(&sums) {
-                    eight.copy_from_slice(&sums[8 * index..][..8]);
-                }
-                *columns = self.vectors.transpose(eight);
-            }
-        }
+        sum_down::<T>(self.sources, self.shares, self.vectors, self.columns);
         clamp(self.columns, channels, true);
-        self.across.apply(self.columns, self.results);
+        self.across.apply(self.columns, self.results, self.vectors);
         clamp(self.results, channels, false);
         round_into_rows(self.results, self.out, self.vectors);
         is_gray(self.results, channels)
+    }
+}
+
+/// Adds up the source rows of up to [`TOGETHER`] output rows, and puts the sums side by side.
+#[inline(always)]
+pub(super) fn sum_down<T: Sample>(
+    sources: &[Vec<&[T::Kept]>],
+    shares: &[Share<T::Weight>],
+    vectors: Vectors,
+    columns: &mut [Column],
+) {
+    // A block of all rows after the other: what they share of the source is then at hand.
+    for (index, columns) in columns.chunks_exact_mut(BLOCK).enumerate() {
+        let mut sums = [[0.0; BLOCK]; TOGETHER];
+        for ((rows, share), sums) in sources.iter().zip(shares).zip(&mut sums) {
+            T::sum(vectors, rows, index * BLOCK, share, sums);
+        }
+        let (columns, _) = columns.as_chunks_mut::<8>();
+        for (index, columns) in columns.iter_mut().enumerate() {
+            let mut eight = [[0.0; 8]; TOGETHER];
+            for (eight, sums) in eight.iter_mut().zip(&sums) {
+                eight.copy_from_slice(&sums[8 * index..][..8]);
+            }
+            *columns = vectors.transpose(eight);
+        }
     }
 }
 
@@ -217,14 +234,20 @@ impl<T: Sample> WithSimd for AcrossOnly<'_, T> {
     fn with_simd<S: Simd>(self, _: S) {
         let channels = self.across.channels;
         T::keep_together(self.vectors, self.band, self.stride, channels, self.columns);
-        self.across.apply(self.columns, self.results);
+        self.across.apply(self.columns, self.results, self.vectors);
         clamp(self.results, channels, true);
-        let (columns, _) = self.results.as_chunks::<8>();
-        for (index, columns) in columns.iter().enumerate() {
-            let rows = self.vectors.transpose(*columns);
-            for (line, row) in self.out.chunks_exact_mut(self.results.len()).zip(rows) {
-                line[8 * index..][..8].copy_from_slice(&row);
-            }
+        into_lines(self.results, self.out, self.vectors);
+    }
+}
+
+/// Puts columns, a multiple of eight, back into lines, one behind the other.
+#[inline(always)]
+pub(super) fn into_lines(columns: &[Column], lines: &mut [f32], vectors: Vectors) {
+    let (eights, _) = columns.as_chunks::<8>();
+    for (index, eight) in eights.iter().enumerate() {
+        let rows = vectors.transpose(*eight);
+        for (line, row) in lines.chunks_exact_mut(columns.len()).zip(rows) {
+            line[8 * index..][..8].copy_from_slice(&row);
         }
     }
 }
@@ -272,34 +295,35 @@ impl<T: Sample> WithSimd for Keep<'_, T> {
 }
 
 /// Behind the last of the rows that are kept for these.
-fn end<W>(shares: &[Share<W>]) -> usize {
+pub(super) fn end<W>(shares: &[Share<W>]) -> usize {
     let ends = shares.iter().map(|share| share.first + share.weights.len());
     ends.max().unwrap_or(0)
 }
 
 /// The latest rows of a source, as many as the output rows need that are made together.
-struct Ring<T: Sample> {
+pub(super) struct Ring<T: Sample> {
     samples: Vec<T::Kept>,
     stride: usize,
     channels: usize,
     /// The length of a row in the ring, which blocks may be read from to its end.
-    padded: usize,
+    pub(super) padded: usize,
     capacity: usize,
     /// How many rows have been kept.
-    kept: usize,
-    /// How many rows of the source are left.
-    left: usize,
-    band: Vec<u8>,
+    pub(super) kept: usize,
 }
 
 impl<T: Sample> Ring<T> {
-    fn new(rows: &dyn Rows, shares: &[Share<T::Weight>]) -> Self {
-        let channels = rows.channels();
-        let stride = rows.width() * channels;
+    /// For rows of so many samples, of which up to `ahead` are kept before they are needed.
+    pub(super) fn new(
+        stride: usize,
+        channels: usize,
+        shares: &[Share<T::Weight>],
+        ahead: usize,
+    ) -> Self {
         let reach = |shares: &[Share<T::Weight>]| end(shares) - shares[0].first;
         let reach = shares.chunks(TOGETHER).map(reach).max().unwrap_or(0);
         let padded = stride.next_multiple_of(BLOCK);
-        let capacity = reach + BAND / T::ROWS;
+        let capacity = reach + ahead.div_ceil(T::ROWS);
         Self {
             samples: vec![T::Kept::default(); capacity * padded],
             stride,
@@ -307,32 +331,25 @@ impl<T: Sample> Ring<T> {
             padded,
             capacity,
             kept: 0,
-            left: rows.height(),
-            band: vec![0; BAND * stride],
         }
     }
 
-    /// Reads on until the kept rows before `end` are there.
-    fn fill(&mut self, rows: &mut dyn Rows, end: usize, arch: Arch) -> Result<()> {
-        while self.kept < end {
-            let count = self.left.min(BAND);
-            self.left -= count;
-            let band = rows.next(&mut self.band[..count * self.stride])?;
-            for rows in band.chunks(T::ROWS * self.stride) {
-                let at = self.kept % self.capacity * self.padded;
-                arch.dispatch(Keep::<T> {
-                    rows,
-                    stride: self.stride,
-                    channels: self.channels,
-                    to: &mut self.samples[at..at + self.stride],
-                });
-                self.kept += 1;
-            }
+    /// Keeps some more rows. Only the last ones may be such that they do not belong together.
+    pub(super) fn keep(&mut self, rows: &[u8], arch: Arch) {
+        for rows in rows.chunks(T::ROWS * self.stride) {
+            let at = self.kept % self.capacity * self.padded;
+            arch.dispatch(Keep::<T> {
+                rows,
+                stride: self.stride,
+                channels: self.channels,
+                to: &mut self.samples[at..at + self.stride],
+            });
+            self.kept += 1;
         }
-        Ok(())
     }
 
-    fn rows(&self, share: &Share<T::Weight>) -> Vec<&[T::Kept]> {
+    /// The kept rows that an output row takes from.
+    pub(super) fn rows(&self, share: &Share<T::Weight>) -> Vec<&[T::Kept]> {
         (share.first..share.first + share.weights.len())
             .map(|row| &self.samples[row % self.capacity * self.padded..][..self.padded])
             .collect()
@@ -340,7 +357,7 @@ impl<T: Sample> Ring<T> {
 }
 
 /// What is to be done across each row.
-struct Across {
+pub(super) struct Across {
     channels: usize,
     starts: Vec<usize>,
     /// The weights of each output sample, filled up with zeros.
@@ -351,9 +368,12 @@ struct Across {
 
 impl Across {
     fn new(filter: Filter, from: usize, to: usize, channels: usize) -> Self {
-        let all = contributions(filter, from, to);
+        Self::of(&contributions(filter, from, to), channels)
+    }
+
+    pub(super) fn of(all: &[Contribution], channels: usize) -> Self {
         let taps = all.iter().map(|one| one.weights.len()).max().unwrap_or(1);
-        let mut weights = vec![0.0; taps * to];
+        let mut weights = vec![0.0; taps * all.len()];
         for (one, room) in all.iter().zip(weights.chunks_exact_mut(taps)) {
             room[..one.weights.len()].copy_from_slice(&one.weights);
         }
@@ -367,30 +387,65 @@ impl Across {
 
     /// Resamples columns. There may be more of them, and more room, than there is to do.
     #[inline(always)]
-    fn apply(&self, columns: &[Column], out: &mut [Column]) {
+    pub(super) fn apply(&self, columns: &[Column], out: &mut [Column], vectors: Vectors) {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(v3) = vectors.v3() {
+            self.apply_in(v3, columns, out);
+            return;
+        }
+        self.apply_in(Plain, columns, out);
+    }
+
+    #[inline(always)]
+    fn apply_in<L: Lanes>(&self, lanes: L, columns: &[Column], out: &mut [Column]) {
         match self.channels {
-            1 => self.apply_channels::<1>(columns, out),
-            2 => self.apply_channels::<2>(columns, out),
-            3 => self.apply_channels::<3>(columns, out),
-            _ => self.apply_channels::<4>(columns, out),
+            1 => self.apply_channels::<L, 1>(lanes, columns, out),
+            2 => self.apply_channels::<L, 2>(lanes, columns, out),
+            3 => self.apply_channels::<L, 3>(lanes, columns, out),
+            _ => self.apply_channels::<L, 4>(lanes, columns, out),
         }
     }
 
     #[inline(always)]
-    fn apply_channels<const CHANNELS: usize>(&self, columns: &[Column], out: &mut [Column]) {
+    fn apply_channels<L: Lanes, const CHANNELS: usize>(
+        &self,
+        lanes: L,
+        columns: &[Column],
+        out: &mut [Column],
+    ) {
         let outputs = self.starts.iter().zip(self.weights.chunks_exact(self.taps));
         let (sources, _) = columns.as_chunks::<CHANNELS>();
         let (pixels, _) = out.as_chunks_mut::<CHANNELS>();
         for ((start, weights), pixel) in outputs.zip(pixels) {
-            let mut sums = [Column::default(); CHANNELS];
-            for (source, weight) in sources[*start..].iter().zip(weights) {
-                for (sum, source) in sums.iter_mut().zip(source) {
-                    for (sum, sample) in sum.iter_mut().zip(source) {
-                        *sum += sample * weight;
-                    }
+            let sources = &sources[*start..];
+            let count = weights.len().min(sources.len());
+            let (sources, last) = sources[..count].as_chunks::<2>();
+            let (weights, last_weight) = weights[..count].as_chunks::<2>();
+            // Two sums of each, so that one need not wait for the other.
+            let mut sums = [[Column::default(); CHANNELS]; 2];
+            for (sources, weights) in sources.iter().zip(weights) {
+                for ((sums, source), weight) in sums.iter_mut().zip(sources).zip(weights) {
+                    add_weighted(lanes, sums, source, *weight);
                 }
             }
-            *pixel = sums;
+            if let ([source], [weight]) = (last, last_weight) {
+                add_weighted(lanes, &mut sums[0], source, *weight);
+            }
+            for ((out, a), b) in pixel.iter_mut().zip(sums[0]).zip(sums[1]) {
+                *out = lanes.add(a, b);
+            }
         }
+    }
+}
+
+#[inline(always)]
+fn add_weighted<L: Lanes, const CHANNELS: usize>(
+    lanes: L,
+    sums: &mut [Column; CHANNELS],
+    source: &[Column; CHANNELS],
+    weight: f32,
+) {
+    for (sum, source) in sums.iter_mut().zip(source) {
+        *sum = lanes.mul_add(*source, weight, *sum);
     }
 }

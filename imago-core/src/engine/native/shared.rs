@@ -4,7 +4,7 @@ use super::raster::Rows;
 use super::source::Source;
 use super::{WHOLE, expect, jpeg, png};
 use crate::engine::magick::lane::fits;
-use crate::engine::{Engine, Format, Input, Layout, Limits, Stop};
+use crate::engine::{Engine, Format, Input, Layout, Limits, Planes, Stop};
 use crate::error::Result;
 use crate::operation::Step;
 
@@ -55,21 +55,34 @@ pub(crate) fn decode(
     let is_as_told = (width, height) == (layout.width as usize, layout.height as usize)
         && channels == usize::from(layout.channels)
         && source.is_indexed() == layout.is_indexed;
-    if !is_as_told || !fits((width, height)) || source.start(WHOLE).is_none() {
+    if !is_as_told || !fits((width, height)) {
         return Ok(false);
     }
-    let mut band = vec![0; BAND * width * channels];
-    let mut left = height;
-    while left > 0 {
-        let count = left.min(BAND);
-        let rows = &mut band[..count * width * channels];
-        let read = source.read(rows);
+    let has_started = if layout.planes.is_some() {
+        source.start_planes(WHOLE) == layout.planes
+    } else {
+        source.start(WHOLE).is_some()
+    };
+    if !has_started {
+        return Ok(false);
+    }
+    let (rows, stride) = match layout.planes {
+        Some(planes) => (usize::from(planes.luma.rows), 0),
+        None => (BAND, width * channels),
+    };
+    let mut room = vec![0; layout.planes.map_or(rows * stride, Planes::band)];
+    for row in (0..height).step_by(rows) {
+        let read = if layout.planes.is_some() {
+            source.next_band(&mut room).map(<[u8]>::len)
+        } else {
+            let length = rows.min(height - row) * stride;
+            source.read(&mut room[..length]).map(|()| length)
+        };
         stop.check()?;
-        if read.is_err() {
+        let Ok(length) = read else {
             return Ok(false);
-        }
-        write(rows)?;
-        left -= count;
+        };
+        write(&room[..length])?;
     }
     Ok(source.finish())
 }
@@ -108,6 +121,24 @@ mod tests {
         is_sound.expect("it is not stopped").then_some(samples)
     }
 
+    /// The rows of a source whose pixels are there.
+    fn rows(source: &Input, layout: Layout, samples: Vec<u8>) -> Vec<u8> {
+        let Input::Object { bytes, .. } = source else {
+            return Vec::new();
+        };
+        let decoded = Decoded {
+            layout,
+            samples: samples.into(),
+        };
+        let stop = Stop::after(Duration::from_secs(60));
+        let opened = Source::open(bytes, Some(&decoded), &stop).expect("it is for the lane");
+        let mut source = opened.source;
+        let (width, height) = source.size();
+        let mut rows = vec![0; width * height * source.channels()];
+        source.read(&mut rows).expect("it is there");
+        rows
+    }
+
     #[test]
     fn what_is_decoded_is_what_the_command_decodes() {
         for (options, made, pixels, channels) in [
@@ -133,8 +164,10 @@ mod tests {
             let layout = layout.unwrap_or_else(|| panic!("{made} {options:?}"));
             let told = (layout.width, layout.height, layout.channels);
             assert_eq!(told, (61, 43, channels), "{made} {options:?}");
+            let samples = samples(&source, layout);
+            let samples = samples.unwrap_or_else(|| panic!("{made} {options:?} is not decoded"));
             assert!(
-                samples(&source, layout) == Some(expected),
+                rows(&source, layout, samples) == expected,
                 "{made} {options:?}"
             );
         }
@@ -164,10 +197,15 @@ mod tests {
         let layout = layout(&source, &small(), &Format::Jpeg, &Limits::default())
             .expect("it is for the lane");
         let length = usize::try_from(layout.bytes()).expect("it is small");
-        // What the source is not.
+        // What the source is not, in light, and without colours.
+        let planes = layout.planes.expect("it is in YCbCr");
+        let mut samples = vec![255; length];
+        for band in samples.chunks_mut(planes.band()) {
+            band[planes.luma.bytes()..].fill(128);
+        }
         let white = Decoded {
             layout,
-            samples: vec![255; length].into(),
+            samples: samples.into(),
         };
         let converted = native::convert(&Conversion {
             inputs: &[source],

@@ -74,6 +74,7 @@ pub(super) fn layout(png: &[u8]) -> Option<Layout> {
             _ => return None,
         },
         is_indexed: matches!(header.color(), 0 | 3),
+        planes: None,
     };
     let is_plain = header.depth() == 8 && !header.is_interlaced();
     (is_plain && layout.bytes() > 0).then_some(layout)

@@ -1,11 +1,19 @@
 //! JPEG files as the segments that they are made of.
 
+mod decoder;
+mod half;
+mod huffman;
+mod inverse;
+mod sequential;
+
+pub(super) use decoder::Decoder;
+use sequential::Sequential;
+
 use bytes::Bytes;
 
 use super::raster::Raster;
-use crate::engine::Layout;
-use crate::engine::magick::libjpeg::{self, Reader, Settings};
-use crate::error::{Error, ErrorKind, Result};
+use crate::engine::magick::libjpeg::{self, Settings};
+use crate::engine::{Layout, Plane, Planes};
 
 /// The segments of a file before its first scan, each with its marker; `None` for a file that is not as files are.
 struct Segments<'a>(&'a [u8]);
@@ -48,21 +56,60 @@ fn components(frame: &[u8]) -> Option<&[[u8; 3]]> {
 /// How the pixels lie when they are decoded, as the first frame header has it.
 pub(super) fn layout(jpeg: &[u8]) -> Option<Layout> {
     let mut segments = Segments::of(jpeg)?;
+    let mut has_adobe = false;
     loop {
-        if let (BASELINE | EXTENDED | PROGRESSIVE, frame) = segments.next()? {
-            let channels = components(frame)?.len();
-            let [_, h1, h0, w1, w0, ..] = *frame else {
+        let (marker, content) = segments.next()?;
+        has_adobe |= marker == APPLICATION_14 && is_adobe(content);
+        if matches!(marker, BASELINE | EXTENDED | PROGRESSIVE) {
+            let components = components(content)?;
+            let [_, h1, h0, w1, w0, ..] = *content else {
                 return None;
             };
+            let width = u16::from_be_bytes([w1, w0]);
             let layout = Layout {
-                width: u16::from_be_bytes([w1, w0]).into(),
+                width: width.into(),
                 height: u16::from_be_bytes([h1, h0]).into(),
-                channels: u8::try_from(channels).ok()?,
-                is_indexed: channels == 1,
+                channels: u8::try_from(components.len()).ok()?,
+                is_indexed: components.len() == 1,
+                planes: if has_adobe {
+                    None
+                } else {
+                    planes(width.into(), components, inverse::BLOCK)
+                },
             };
             return (layout.bytes() > 0).then_some(layout);
         }
     }
+}
+
+/// Whether a segment is Adobe's, which may say that colours are RGB already.
+fn is_adobe(content: &[u8]) -> bool {
+    content.starts_with(b"Adobe")
+}
+
+/// How planes of YCbCr lie where blocks have so many samples on each side, if the components are those, sampled as is usual.
+fn planes(width: u32, components: &[[u8; 3]], side: usize) -> Option<Planes> {
+    let block = u8::try_from(side).ok()?;
+    let [[1, sampling, _], [2, 0x11, _], [3, 0x11, _]] = *components else {
+        return None;
+    };
+    let (across, down) = match sampling {
+        0x11 => (1, 1),
+        0x21 => (2, 1),
+        0x22 => (2, 2),
+        _ => return None,
+    };
+    let plane = |samples: u8, rows: u8| Plane {
+        stride: u32::from(block) * (width * u32::from(samples)).div_ceil(8 * u32::from(across)),
+        rows: block * rows,
+    };
+    // Colours of narrower pictures are not interpolated.
+    (width >= 16).then_some(Planes {
+        luma: plane(across, down),
+        chroma: plane(1, 1),
+        across,
+        down,
+    })
 }
 
 /// A tiny image with the header of `jpeg`: with its profiles, comments, density, quantization and sampling, and one pixel.
@@ -206,6 +253,7 @@ const SCAN: u8 = 0xda;
 const QUANTIZATION: u8 = 0xdb;
 const RESTART_INTERVAL: u8 = 0xdd;
 const APPLICATION_0: u8 = 0xe0;
+const APPLICATION_14: u8 = 0xee;
 const APPLICATION_15: u8 = 0xef;
 const COMMENT: u8 = 0xfe;
 
@@ -247,11 +295,4 @@ fn write_pixel(tiny: &mut Vec<u8>, components: &[[u8; 3]]) {
     }
     tiny.extend(data);
     tiny.extend([0xff, 0xd9]);
-}
-
-/// Decodes the next rows.
-pub(super) fn read(reader: &mut Reader<'_>, rows: &mut [u8]) -> Result<()> {
-    reader
-        .read(rows)
-        .ok_or_else(|| Error::new(ErrorKind::BadImage, "it is a damaged JPEG image"))
 }
