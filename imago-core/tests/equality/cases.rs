@@ -153,6 +153,24 @@ const PNG: &[&str] = &[
 /// For results that are not encoded natively.
 const OTHER: &[&str] = &["-resize 120x120 -strip", "-auto-orient -thumbnail 90x90"];
 
+/// What there is to say of WebP.
+const WEBP: &[&str] = &[
+    "-strip",
+    "-resize 120x120 -quality 40",
+    "-resize 120x120 -quality 100",
+    "-resize 60% -define webp:lossless=true -quality 70",
+    "-resize 60% -define webp:lossless=True -define webp:exact=1",
+    "-rotate 90 -define webp:method=6 -define webp:pass=3 -define webp:segments=2",
+    "-resize 120x120 -define webp:use-sharp-yuv=true",
+    "-resize 120x120 -define webp:preprocessing=2 -define webp:image-hint=photo",
+    "-resize 120x120 -define webp:target-size=2500",
+    "-resize 120x120 -define webp:target-psnr=38",
+    "-resize 120x120 -define webp:alpha-quality=30 -define webp:alpha-filtering=2",
+    "-resize 120x120 -define webp:auto-filter=true -define webp:filter-type=0",
+    "-resize 120x120 -define webp:partitions=2 -define webp:thread-level=1",
+    "-resize 120x120 -define webp:no-such-thing=2",
+];
+
 /// Every case.
 pub(crate) fn all() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -226,8 +244,7 @@ pub(crate) fn all() -> Vec<Case> {
                 _ if chain.contains("-flatten") => Some("native+magick"),
                 // Beside alpha they are ImageMagick's.
                 _ if chain.contains("-blur") || chain.contains("-unsharp") => None,
-                "webp" => Some("native+magick"),
-                "jpg" => Some("native"),
+                "jpg" | "webp" => Some("native"),
                 _ => is_many.then_some("native"),
             };
             cases.extend(PNG.iter().map(|chain| Case {
@@ -242,11 +259,26 @@ pub(crate) fn all() -> Vec<Case> {
             ..case(source, chain, Some("magick"))
         }));
     }
+    for source in [
+        "photo.jpg",
+        "gray.jpg",
+        "profiled.jpg",
+        "alpha.png",
+        "shape.png",
+        "gray-alpha.png",
+        "palette.png",
+    ] {
+        cases.extend(WEBP.iter().map(|chain| Case {
+            format: "webp",
+            ..case(source, chain, Some("native"))
+        }));
+    }
     for format in ["png", "webp", "gif", "tiff", "avif"] {
         for source in ["photo.jpg", "gray.jpg", "profiled.jpg"] {
             // The number of grays in a gray picture decides.
             let engine = match format {
                 "png" => (source != "gray.jpg").then_some("native"),
+                "webp" => Some("native"),
                 _ => Some("native+magick"),
             };
             cases.extend(OTHER.iter().map(|chain| Case {

@@ -329,6 +329,14 @@ impl<'a> StandIn<'a> {
         })
     }
 
+    /// What a define says, if there is one. Settings reach the image when an option runs.
+    pub(crate) fn define(&self, key: &str) -> Option<String> {
+        let key = c_string(key);
+        // SAFETY: the image is the wand's, nothing else works on the wand, and the key outlives the call.
+        let value = unsafe { im::GetImageArtifact(self.wand.first_image(), key.as_ptr()) };
+        (!value.is_null()).then(|| runtime::lossy(value))
+    }
+
     /// The result that was encoded natively.
     pub(crate) fn encoded(self, bytes: Bytes, raster: &Raster, engine: Engine) -> Converted {
         Converted {

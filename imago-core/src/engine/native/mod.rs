@@ -17,6 +17,7 @@ mod sample;
 mod shared;
 mod source;
 mod turn;
+mod webp;
 
 pub(crate) use filter::Filter;
 pub(crate) use page::Page;
@@ -28,6 +29,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::magick::lane::{StandIn, fits};
+use super::magick::libwebp;
 use super::{Conversion, Converted, Engine, Fidelity, Format, Input, Stop, colour};
 use crate::error::Result;
 use crate::operation::Step;
@@ -88,13 +90,18 @@ fn expect(steps: &[Step], format: &Format) -> Engine {
     let resizes = steps[..done]
         .iter()
         .any(|step| matches!(Part::of(step), Part::Resize(_) | Part::Thumbnail(_)));
-    if done == steps.len() && matches!(format, Format::Jpeg | Format::Png) {
+    if done == steps.len() && has_encoder(format) {
         Engine::Native
     } else if resizes {
         Engine::NativeMagick
     } else {
         Engine::Magick
     }
+}
+
+/// Whether pixels are encoded natively in a format.
+fn has_encoder(format: &Format) -> bool {
+    matches!(format, Format::Jpeg | Format::Png | Format::WebP)
 }
 
 /// Whether more than eight bits of a sample may show: where pixels are sharpened or handed over, as all but moving them about
@@ -196,9 +203,8 @@ impl Lane<'_> {
             return Ok(None);
         }
         // ImageMagick's encoder for PNG makes more of a table of colours than is known here.
-        let is_ready = !self.is_indexed || *conversion.format == Format::Jpeg;
-        let is_native = matches!(conversion.format, Format::Jpeg | Format::Png);
-        if steps.is_empty() && is_native && !conversion.separate && is_ready {
+        let is_ready = !self.is_indexed || *conversion.format != Format::Png;
+        if steps.is_empty() && has_encoder(conversion.format) && !conversion.separate && is_ready {
             let eight = match &self.pixels {
                 Pixels::Fine(raster) if *conversion.format == Format::Png => {
                     Cow::Owned(raster.cut_to_eight())
@@ -541,6 +547,15 @@ fn encode(
             let like = stand_in.encode(conversion.format, &sample)?;
             stand_in.set_page(page);
             Ok(png::encode(&like.bytes, like.set_quality, raster))
+        }
+        Format::WebP => {
+            let like = stand_in.encode(conversion.format, &Raster::new(1, 1, 3))?;
+            let settings = libwebp::Settings::new(like.quality, |key| stand_in.define(key));
+            let stop = conversion.stop;
+            let encoded =
+                settings.and_then(|settings| webp::encode(&like.bytes, &settings, raster, stop));
+            stop.check()?;
+            Ok(encoded)
         }
         _ => Ok(None),
     }
