@@ -104,6 +104,29 @@ const NATIVE: &[&str] = &[
     "-resize 200x200 -unsharp 0x0.75+0.75+0.008",
     "-auto-orient -thumbnail 150x150 -unsharp 2x1.5+0.7+0",
     "-unsharp 0x6+0.5+0",
+    "-sample 50%",
+    "-sample 133x97!",
+    "-sample 170%",
+    "-define sample:offset=0x80 -sample 100x100",
+    "-define sample:offset=100 -sample 77x",
+    "-auto-orient -rotate 90 -sample 60% -resize 80%",
+    "-sample 40% -extent 220x190-9-7",
+    "-resize 70% -sample 50%",
+    "-scale 50%",
+    "-scale 133x97!",
+    "-scale 170%",
+    "-scale 451x100!",
+    "-scale 100x300!",
+    "-scale 3x500!",
+    "-scale 1x1!",
+    "-rotate 90 -scale 60%",
+    "-scale 300x -scale 200x -quality 60",
+    "-resize 70% -scale 50% -flop",
+    "-alpha off -resize 40%",
+    "-background #102030 -alpha remove -resize 50%",
+    "-resize 45% -background white -flatten",
+    "-background white -flatten -resize 140%",
+    "-crop 100x80+30+20 +repage -layers flatten",
 ];
 
 /// Chains whose beginning the native engine does.
@@ -148,6 +171,22 @@ const PNG: &[&str] = &[
     "-filter Lanczos -resize 60% -quality 80",
     "-resize 90x90 -blur 2x2",
     "-resize 90x90 -unsharp 0x1",
+    "-sample 90x70",
+    "-sample 130%",
+    "-scale 90x70",
+    "-scale 130%",
+    "-rotate 270 -scale 61x",
+    "-resize 60% -scale 50%",
+    "-background white -flatten -resize 60%",
+    "-background gray30 -alpha remove -resize 60%",
+    "-resize 60% -background #224466 -alpha remove -alpha off",
+    "-alpha off -resize 60%",
+    "-alpha off -background white -alpha remove",
+    "-resize 60% -background #22446680 -flatten",
+    "-resize 60% -background #224466ff -alpha remove",
+    "-resize 60% -background white -flatten -blur 0x1",
+    "-resize 60% -alpha off -unsharp 0x1",
+    "-crop 50x40+3+4 -background white -flatten",
 ];
 
 /// For results that are not encoded natively.
@@ -240,8 +279,16 @@ pub(crate) fn all() -> Vec<Case> {
         for format in ["jpg", "png", "webp"] {
             // Palettes and what is gray get files in ways that are ImageMagick's.
             let is_many = ["photo.png", "alpha.png", "dense.png"].contains(&source);
+            // What is gray would get colours.
+            let is_gray = |chain: &str| match source {
+                "gray.png" => chain.ends_with("#224466 -flatten"),
+                _ => source == "gray-alpha.png" && chain.contains("#224466"),
+            };
             let engine = |chain: &str| match format {
-                _ if chain.contains("-flatten") => Some("native+magick"),
+                // A background that shows what is behind it, and a picture that is not as large as its canvas.
+                _ if chain.ends_with("#22446680 -flatten") => Some("native+magick"),
+                _ if chain.starts_with("-crop") => Some("magick"),
+                _ if is_gray(chain) => Some("native+magick"),
                 // Beside alpha they are ImageMagick's.
                 _ if chain.contains("-blur") || chain.contains("-unsharp") => None,
                 "jpg" | "webp" => Some("native"),

@@ -38,7 +38,10 @@ fn step(dice: &mut Dice) -> String {
             let flag = ["", "!", "^", ">", "<"][dice.below(5)];
             format!("-resize {width}x{height}{flag}")
         }
-        3 => format!("-resize {}%", 5 + dice.below(180)),
+        3 => {
+            let option = ["-resize", "-sample", "-scale"][dice.below(3)];
+            format!("{option} {}%", 5 + dice.below(180))
+        }
         4 => format!("-resize {}", side(dice)),
         5 => format!("-thumbnail {}x{}", side(dice), side(dice)),
         6 => {
@@ -67,7 +70,9 @@ fn step(dice: &mut Dice) -> String {
             "-filter Catrom",
             "-blur 0x1.5",
             "-unsharp 0x0.8+0.9+0.01",
-        ][dice.below(6)]
+            "-flatten",
+            "-alpha off",
+        ][dice.below(8)]
         .to_owned(),
     }
 }

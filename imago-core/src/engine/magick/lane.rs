@@ -59,7 +59,7 @@ pub(crate) struct Facts {
     pub(crate) filter: Result<Option<Filter>, ()>,
     /// The background in eight bits a channel, where it is opaque and that says it all.
     pub(crate) background: Option<[u8; 3]>,
-    /// Whether drawing over means to replace.
+    /// Whether drawing an opaque picture over another means to replace.
     pub(crate) composes_over: bool,
 }
 
@@ -327,6 +327,22 @@ impl<'a> StandIn<'a> {
             quality,
             set_quality,
         })
+    }
+
+    /// Whether the image is drawn over others where pictures are merged, alpha and all.
+    pub(crate) fn mixes(&self) -> bool {
+        let image = self.wand.first_image();
+        // SAFETY: the image is the wand's, and nothing else works on the wand. It is read as a number, as above.
+        let compose = unsafe { (&raw const (*image).compose).cast::<u32>().read() };
+        compose == im::CompositeOperator::Over as u32
+    }
+
+    /// Whether the image has an alpha channel.
+    pub(crate) fn has_alpha(&self) -> bool {
+        let image = self.wand.first_image();
+        // SAFETY: as above.
+        let alpha_trait = unsafe { (&raw const (*image).alpha_trait).cast::<u32>().read() };
+        alpha_trait != im::PixelTrait::Undefined as u32
     }
 
     /// What a define says, if there is one. Settings reach the image when an option runs.

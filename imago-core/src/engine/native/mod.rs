@@ -4,6 +4,7 @@
 //! in a [stand-in](StandIn) of one pixel. What the native engine is not sure of it leaves alone: from the start, or,
 //! when it has made a picture smaller, from there on.
 
+mod alpha;
 mod blur;
 mod filter;
 mod jpeg;
@@ -14,6 +15,7 @@ mod png;
 mod raster;
 mod resample;
 mod sample;
+mod scale;
 mod shared;
 mod source;
 mod turn;
@@ -87,9 +89,7 @@ fn is_worth_it(conversion: &Conversion<'_>) -> bool {
 /// What would run these steps on a source for the native engine.
 fn expect(steps: &[Step], format: &Format) -> Engine {
     let done = count(steps);
-    let resizes = steps[..done]
-        .iter()
-        .any(|step| matches!(Part::of(step), Part::Resize(_) | Part::Thumbnail(_)));
+    let resizes = steps[..done].iter().any(|step| Part::of(step).resizes());
     if done == steps.len() && has_encoder(format) {
         Engine::Native
     } else if resizes {
@@ -107,7 +107,12 @@ fn has_encoder(format: &Format) -> bool {
 /// Whether more than eight bits of a sample may show: where pixels are sharpened or handed over, as all but moving them about
 /// may bring out what lies between two of 256 steps, and where an encoder does not round.
 fn is_fine(conversion: &Conversion<'_>) -> bool {
-    let shows = |step: &Step| matches!(Part::of(step), Part::Blur(_) | Part::Magick);
+    let shows = |step: &Step| {
+        matches!(
+            Part::of(step),
+            Part::Blur(_) | Part::Flatten | Part::AlphaRemove | Part::Magick
+        )
+    };
     *conversion.format != Format::Jpeg || conversion.steps.iter().any(shows)
 }
 
@@ -239,18 +244,25 @@ impl Lane<'_> {
                 self.turn = self.turn.then(turn);
                 self.stand_in.set_page(page);
             }
-            Part::Resize(geometry) | Part::Thumbnail(geometry) => {
+            Part::Resize(geometry)
+            | Part::Thumbnail(geometry)
+            | Part::Sample(geometry)
+            | Part::Scale(geometry) => {
                 let facts = self.stand_in.facts()?;
-                let size = self.stand_in.resized(geometry, self.size());
-                let (Some(size), Ok(filter)) = (size, facts.filter) else {
+                let Some(size) = self.stand_in.resized(geometry, self.size()) else {
                     return Ok(None);
                 };
-                return if matches!(Part::of(step), Part::Resize(_)) {
-                    self.resize(size, filter)
-                } else {
-                    self.thumbnail(size, filter)
+                return match (Part::of(step), facts.filter) {
+                    (Part::Sample(_), _) => self.sample(size),
+                    (Part::Scale(_), _) => self.scale(size),
+                    (Part::Resize(_), Ok(filter)) => self.resize(size, filter),
+                    (_, Ok(filter)) => self.thumbnail(size, filter),
+                    (_, Err(())) => Ok(None),
                 };
             }
+            Part::Flatten => return self.flatten(),
+            Part::AlphaOff => return self.without_alpha(false, step),
+            Part::AlphaRemove => return self.without_alpha(true, step),
             Part::Crop(geometry) => return self.crop(geometry),
             Part::Extent(geometry) => return self.extent(geometry),
             Part::Blur(blur) => return self.blur(blur),
@@ -328,8 +340,8 @@ impl Lane<'_> {
             let meant = if shrinks(2) { times(2) } else { sampled };
             let mean = self.to(sampled, meant, Filter::Box);
             let last = self.to(meant, size, filter.unwrap_or(Filter::LanczosSharp));
-            let columns = along(from.0, sampled.0);
-            let lines = along(from.1, sampled.1);
+            let columns = along(from.0, sampled.0, 0.5);
+            let lines = along(from.1, sampled.1, 0.5);
             let (columns, lines) = self.turn.axes(columns, lines, from);
             let eighths = self.eighths(from, size);
             let is_fine = is_fine(self.conversion);
@@ -561,17 +573,17 @@ fn encode(
     }
 }
 
-/// Which samples are taken when a side loses some: those in the middle of where they stand for others.
+/// Which samples are taken when a side gets another length: those at a place, from 0 to 1, in what they stand for.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "sizes of images are far below 2^52, and positions are within the image"
 )]
-fn along(from: usize, to: usize) -> Vec<usize> {
-    const MIDDLE: f64 = 0.5 - 1.0e-12;
+fn along(from: usize, to: usize, place: f64) -> Vec<usize> {
+    const EPSILON: f64 = 1.0e-12;
     (0..to)
-        .map(|at| ((at as f64 + MIDDLE) * from as f64 / to as f64) as usize)
+        .map(|at| ((at as f64 + (place - EPSILON)) * from as f64 / to as f64) as usize)
         .collect()
 }
 
