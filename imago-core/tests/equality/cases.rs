@@ -171,6 +171,10 @@ const PNG: &[&str] = &[
     "-filter Lanczos -resize 60% -quality 80",
     "-resize 90x90 -blur 2x2",
     "-resize 90x90 -unsharp 0x1",
+];
+
+/// For what alpha means, and how sizes change with it.
+const ALPHA: &[&str] = &[
     "-sample 90x70",
     "-sample 130%",
     "-scale 90x70",
@@ -294,7 +298,8 @@ pub(crate) fn all() -> Vec<Case> {
                 "jpg" | "webp" => Some("native"),
                 _ => is_many.then_some("native"),
             };
-            cases.extend(PNG.iter().map(|chain| Case {
+            let more = if format == "webp" { &[] } else { ALPHA };
+            cases.extend(PNG.iter().chain(more).map(|chain| Case {
                 format,
                 ..case(source, chain, engine(chain))
             }));
@@ -319,6 +324,28 @@ pub(crate) fn all() -> Vec<Case> {
             format: "webp",
             ..case(source, chain, Some("native"))
         }));
+    }
+    for source in ["photo.webp", "lossless.webp", "profiled.webp"] {
+        cases.extend(FEW.iter().map(|chain| case(source, chain, Some("native"))));
+        for format in ["webp", "png"] {
+            cases.extend(OTHER.iter().map(|chain| Case {
+                format,
+                ..case(source, chain, Some("native"))
+            }));
+        }
+    }
+    for source in ["alpha.webp", "shape.webp"] {
+        for (format, chains) in [("jpg", PNG), ("webp", ALPHA)] {
+            let is_not = ["-blur", "-unsharp", "-crop 50x40", "#22446680"];
+            let engine = |chain: &str| {
+                let is_not = is_not.iter().any(|part| chain.contains(part));
+                (!is_not).then_some("native")
+            };
+            cases.extend(chains.iter().map(|chain| Case {
+                format,
+                ..case(source, chain, engine(chain))
+            }));
+        }
     }
     for format in ["png", "webp", "gif", "tiff", "avif"] {
         for source in ["photo.jpg", "gray.jpg", "profiled.jpg"] {

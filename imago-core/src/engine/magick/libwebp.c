@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stddef.h>
 
+#include <webp/decode.h>
 #include <webp/encode.h>
 #include <webp/types.h>
 
@@ -13,6 +14,32 @@
 #if WEBP_ENCODER_ABI_VERSION < 0x020e
 #error "libwebp is too old: it takes version 0.6.1 at least"
 #endif
+
+int imago_webp_header(const unsigned char *bytes, size_t length, struct imago_webp_header *header) {
+  WebPBitstreamFeatures features;
+  if (WebPGetFeatures(bytes, length, &features) != VP8_STATUS_OK)
+    return 0;
+  header->width = (unsigned)features.width;
+  header->height = (unsigned)features.height;
+  header->has_alpha = features.has_alpha;
+  header->is_animated = features.has_animation;
+  return 1;
+}
+
+int imago_webp_decode(const unsigned char *bytes, size_t length, unsigned channels, unsigned char *rows, size_t stride,
+                      size_t size) {
+  WebPDecoderConfig config;
+  if (!WebPInitDecoderConfig(&config) || stride > INT_MAX)
+    return 0;
+  config.output.colorspace = channels == 4 ? MODE_RGBA : MODE_RGB;
+  config.output.is_external_memory = 1;
+  config.output.u.RGBA.rgba = rows;
+  config.output.u.RGBA.stride = (int)stride;
+  config.output.u.RGBA.size = size;
+  int decoded = WebPDecode(bytes, length, &config) == VP8_STATUS_OK;
+  WebPFreeDecBuffer(&config.output);
+  return decoded;
+}
 
 /* Where the numbers of the settings go. */
 static const size_t places[] = {

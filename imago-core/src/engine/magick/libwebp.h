@@ -2,6 +2,17 @@
 
 #include <stddef.h>
 
+struct imago_webp_header {
+  unsigned width, height;
+  int has_alpha, is_animated;
+};
+
+/* Reads the header. 0 on any error. */
+int imago_webp_header(const unsigned char *bytes, size_t length, struct imago_webp_header *header);
+/* Decodes a whole picture in RGB or, with four channels, in RGB and alpha. 0 on any error. */
+int imago_webp_decode(const unsigned char *bytes, size_t length, unsigned channels, unsigned char *rows, size_t stride,
+                      size_t size);
+
 /* How many of the encoder's settings are whole numbers. `libwebp.rs` names them in the order in which `libwebp.c` has them. */
 enum { IMAGO_WEBP_NUMBERS = 23 };
 

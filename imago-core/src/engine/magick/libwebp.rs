@@ -1,6 +1,6 @@
-//! WebP, with the libwebp that ImageMagick itself is linked with: the fast lane's encoder.
+//! WebP, with the libwebp that ImageMagick itself is linked with: the fast lane's decoder and encoder.
 //!
-//! The same pixels and settings give the same file then. The calls go through a little C, `libwebp.c`, which says why.
+//! The same file gives the same pixels then, and the same pixels and settings the same file. The calls go through a little C, `libwebp.c`, which says why.
 
 use std::ffi::{c_int, c_uchar, c_uint, c_void};
 use std::ptr;
@@ -66,6 +66,24 @@ pub(crate) struct Settings {
     numbers: [c_int; NUMBERS.len()],
 }
 
+/// What a header says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+    pub(crate) has_alpha: bool,
+    pub(crate) is_animated: bool,
+}
+
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+struct RawHeader {
+    width: c_uint,
+    height: c_uint,
+    has_alpha: c_int,
+    is_animated: c_int,
+}
+
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 struct RawSettings {
@@ -80,6 +98,16 @@ struct RawSettings {
 type GoOn = unsafe extern "C" fn(stop: *const c_void) -> c_int;
 
 unsafe extern "C" {
+    fn imago_webp_header(bytes: *const c_uchar, length: usize, header: *mut RawHeader) -> c_int;
+    fn imago_webp_decode(
+        bytes: *const c_uchar,
+        length: usize,
+        channels: c_uint,
+        rows: *mut c_uchar,
+        stride: usize,
+        size: usize,
+    ) -> c_int;
+
     fn imago_webp_encode(
         settings: *const RawSettings,
         rows: *const c_uchar,
@@ -114,6 +142,38 @@ impl Settings {
         }
         Some(settings)
     }
+}
+
+/// Reads the header. `None` for what has none, or a wrong one.
+pub(crate) fn header(bytes: &[u8]) -> Option<Header> {
+    let mut header = RawHeader::default();
+    // SAFETY: the bytes and the header outlive the call.
+    let read = unsafe { imago_webp_header(bytes.as_ptr(), bytes.len(), &raw mut header) };
+    (read != 0).then_some(Header {
+        width: usize::try_from(header.width).ok()?,
+        height: usize::try_from(header.height).ok()?,
+        has_alpha: header.has_alpha != 0,
+        is_animated: header.is_animated != 0,
+    })
+}
+
+/// Decodes a picture of which this is the header, in RGB, or RGB with alpha where there is one. `None` for a damaged one.
+pub(crate) fn decode(bytes: &[u8], header: Header) -> Option<Vec<u8>> {
+    let channels = if header.has_alpha { 4 } else { 3 };
+    let stride = header.width * channels;
+    let mut rows = vec![0; stride * header.height];
+    // SAFETY: the bytes and the rows outlive the call, which checks that the picture fits into the size and the stride.
+    let decoded = unsafe {
+        imago_webp_decode(
+            bytes.as_ptr(),
+            bytes.len(),
+            c_uint::try_from(channels).ok()?,
+            rows.as_mut_ptr(),
+            stride,
+            rows.len(),
+        )
+    };
+    (decoded != 0).then_some(rows)
 }
 
 /// Encodes rows in RGB, or RGB with alpha, which lie one behind the other.

@@ -131,7 +131,7 @@ pub(super) fn count(steps: &[Step]) -> usize {
 pub(super) fn outlook(extension: Option<&str>, steps: &[Step], format: &Format) -> Engine {
     let source = extension.and_then(Format::from_extension);
     match source {
-        Some(Ok(Format::Jpeg | Format::Png)) => expect(steps, format),
+        Some(Ok(Format::Jpeg | Format::Png | Format::WebP)) => expect(steps, format),
         _ => Engine::Magick,
     }
 }

@@ -1,7 +1,7 @@
 //! What the native engine reads.
 
 use super::raster::Rows;
-use super::{jpeg, png};
+use super::{jpeg, png, webp};
 use crate::engine::magick::libjpeg::Reader;
 use crate::engine::{Decoded, Stop};
 use crate::error::Result;
@@ -10,6 +10,7 @@ use crate::error::Result;
 pub(super) enum Source<'a> {
     Jpeg(Reader<'a>),
     Png(Box<png::Lines<'a>>),
+    WebP(webp::Lines<'a>),
     /// It has been decoded before.
     Memory {
         decoded: &'a Decoded,
@@ -43,6 +44,16 @@ impl<'a> Source<'a> {
                 format: "JPEG",
             });
         }
+        if let Some(tiny) = webp::stand_in(bytes, stop) {
+            return Some(Opened {
+                source: match memory {
+                    Some(memory) => memory,
+                    None => Self::WebP(webp::Lines::open(bytes)?),
+                },
+                tiny,
+                format: "WEBP",
+            });
+        }
         Some(Opened {
             tiny: png::stand_in(bytes)?,
             source: match memory {
@@ -62,6 +73,7 @@ impl<'a> Source<'a> {
         match self {
             Self::Jpeg(reader) => reader.channels() == 1,
             Self::Png(lines) => lines.is_indexed(),
+            Self::WebP(_) => false,
             Self::Memory { decoded, .. } => decoded.layout.is_indexed,
         }
     }
@@ -70,6 +82,7 @@ impl<'a> Source<'a> {
     pub(super) fn start(&mut self, eighths: u32) -> Option<()> {
         match self {
             Self::Jpeg(reader) => reader.start(eighths),
+            Self::WebP(lines) => lines.start(),
             Self::Png(_) | Self::Memory { .. } => Some(()),
         }
     }
@@ -80,7 +93,7 @@ impl<'a> Source<'a> {
             Self::Jpeg(reader) => reader.finish(),
             Self::Png(lines) => lines.finish(),
             // Else it would not be there.
-            Self::Memory { .. } => true,
+            Self::WebP(_) | Self::Memory { .. } => true,
         }
     }
 }
@@ -90,6 +103,7 @@ impl Rows for Source<'_> {
         match self {
             Self::Jpeg(reader) => reader.size().0,
             Self::Png(lines) => lines.width(),
+            Self::WebP(lines) => lines.width(),
             Self::Memory { decoded, .. } => decoded.layout.width as usize,
         }
     }
@@ -98,6 +112,7 @@ impl Rows for Source<'_> {
         match self {
             Self::Jpeg(reader) => reader.size().1,
             Self::Png(lines) => lines.height(),
+            Self::WebP(lines) => lines.height(),
             Self::Memory { decoded, .. } => decoded.layout.height as usize,
         }
     }
@@ -106,6 +121,7 @@ impl Rows for Source<'_> {
         match self {
             Self::Jpeg(reader) => reader.channels(),
             Self::Png(lines) => lines.channels(),
+            Self::WebP(lines) => lines.channels(),
             Self::Memory { decoded, .. } => decoded.layout.channels.into(),
         }
     }
@@ -114,6 +130,7 @@ impl Rows for Source<'_> {
         match self {
             Self::Jpeg(reader) => jpeg::read(reader, rows),
             Self::Png(lines) => lines.read(rows),
+            Self::WebP(lines) => lines.read(rows),
             Self::Memory { decoded, done } => {
                 let from = *done;
                 *done += rows.len();
@@ -124,12 +141,17 @@ impl Rows for Source<'_> {
     }
 
     fn next<'r>(&'r mut self, room: &'r mut [u8]) -> Result<&'r [u8]> {
-        if let Self::Memory { decoded, done } = self {
-            let from = *done;
-            *done += room.len();
-            return Ok(&decoded.samples[from..*done]);
+        match self {
+            Self::WebP(lines) => lines.next(room),
+            Self::Memory { decoded, done } => {
+                let from = *done;
+                *done += room.len();
+                Ok(&decoded.samples[from..*done])
+            }
+            Self::Jpeg(_) | Self::Png(_) => {
+                self.read(room)?;
+                Ok(room)
+            }
         }
-        self.read(room)?;
-        Ok(room)
     }
 }

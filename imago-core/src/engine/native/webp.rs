@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::raster::Raster;
-use crate::engine::Stop;
-use crate::engine::magick::libwebp::{self, Settings};
+use super::raster::{Raster, Rows};
+use crate::engine::magick::libwebp::{self, Header, Settings};
+use crate::engine::{Layout, Stop};
+use crate::error::{Error, ErrorKind, Result};
 
 /// The longest side that a file can have.
 const LONGEST: usize = 16383;
@@ -49,6 +50,121 @@ fn write<'a>(chunks: impl IntoIterator<Item = (&'a [u8; 4], &'a [u8])>) -> Optio
     let length = u32::try_from(webp.len() - 8).ok()?;
     webp[4..8].copy_from_slice(&length.to_le_bytes());
     Some(webp)
+}
+
+/// The bytes of a file up to the end that it tells, and its header; `None` for what is not for the native engine.
+fn header(webp: &[u8]) -> Option<(&[u8], Header)> {
+    let content = Chunks::of(webp)?.0;
+    // Before the chunks are a name, a length and another name.
+    let file = &webp[..content.len() + 12];
+    let header = libwebp::header(file)?;
+    (!header.is_animated).then_some((file, header))
+}
+
+/// How the pixels lie when they are decoded, as the header has it.
+pub(super) fn layout(webp: &[u8]) -> Option<Layout> {
+    let (_, header) = header(webp)?;
+    Some(Layout {
+        width: u32::try_from(header.width).ok()?,
+        height: u32::try_from(header.height).ok()?,
+        channels: if header.has_alpha { 4 } else { 3 },
+        is_indexed: false,
+    })
+}
+
+/// A tiny image with all chunks of `webp` but those of the pixels, and one pixel, which is coded in the same way.
+///
+/// ImageMagick reads it as it would read the whole file, and knows of the image then what it would know, but for the
+/// pixels. `None` for what is not for the native engine.
+pub(super) fn stand_in(webp: &[u8], stop: &Stop) -> Option<Vec<u8>> {
+    let (file, header) = header(webp)?;
+    let mut rest = Chunks::of(file)?;
+    let chunks: Vec<_> = rest.by_ref().collect();
+    let is_lossless = chunks.iter().any(|(name, _)| *name == b"VP8L");
+    // A file with a part of a chunk at its end is no file to ImageMagick, in some respects.
+    if !rest.0.is_empty() {
+        return None;
+    }
+    let settings = Settings::new(if is_lossless { 100 } else { 0 }, |_| None)?;
+    let channels = if header.has_alpha { 4 } else { 3 };
+    let pixel = libwebp::encode(&settings, (1, 1), channels, &[0; 4][..channels], stop)?;
+    let mut head = [0; 10];
+    let mut tiny = Vec::with_capacity(chunks.len() + 1);
+    for (name, content) in &chunks {
+        if *name == b"VP8X" {
+            head[..4].copy_from_slice(content.get(..4)?);
+        }
+    }
+    for (name, content) in chunks {
+        match name {
+            b"VP8X" => tiny.push((name, head.as_slice())),
+            b"ALPH" => {}
+            b"VP8 " | b"VP8L" => {
+                tiny.extend(Chunks::of(&pixel)?.filter(|(name, _)| *name != b"VP8X"));
+            }
+            _ => tiny.push((name, content)),
+        }
+    }
+    let tiny = write(tiny)?;
+    let told = libwebp::header(&tiny)?;
+    ((told.width, told.height, told.has_alpha) == (1, 1, header.has_alpha)).then_some(tiny)
+}
+
+/// The rows of a file, which is decoded as a whole.
+pub(super) struct Lines<'a> {
+    file: &'a [u8],
+    header: Header,
+    samples: Vec<u8>,
+    /// How many samples have been read.
+    done: usize,
+}
+
+impl<'a> Lines<'a> {
+    pub(super) fn open(webp: &'a [u8]) -> Option<Self> {
+        let (file, header) = header(webp)?;
+        Some(Self {
+            file,
+            header,
+            samples: Vec::new(),
+            done: 0,
+        })
+    }
+
+    /// Decodes. `None` for a damaged file.
+    pub(super) fn start(&mut self) -> Option<()> {
+        self.samples = libwebp::decode(self.file, self.header)?;
+        Some(())
+    }
+
+    fn take(&mut self, samples: usize) -> Result<&[u8]> {
+        let from = self.done;
+        self.done += samples;
+        let taken = self.samples.get(from..self.done);
+        taken.ok_or_else(|| Error::new(ErrorKind::Internal, "the WebP image was not decoded"))
+    }
+}
+
+impl Rows for Lines<'_> {
+    fn width(&self) -> usize {
+        self.header.width
+    }
+
+    fn height(&self) -> usize {
+        self.header.height
+    }
+
+    fn channels(&self) -> usize {
+        if self.header.has_alpha { 4 } else { 3 }
+    }
+
+    fn read(&mut self, rows: &mut [u8]) -> Result<()> {
+        rows.copy_from_slice(self.take(rows.len())?);
+        Ok(())
+    }
+
+    fn next<'r>(&'r mut self, room: &'r mut [u8]) -> Result<&'r [u8]> {
+        self.take(room.len())
+    }
 }
 
 /// Encodes a picture as ImageMagick encoded another one, with all of its profiles.
@@ -171,6 +287,65 @@ mod tests {
                 assert!(chunks.contains(&chunk), "{channels} {:?}", chunk.0);
             }
         }
+    }
+
+    #[test]
+    fn what_stands_in_is_like_the_file() {
+        let stop = Stop::after(Duration::from_secs(60));
+        for (quality, channels, names) in [
+            (80, 3, &[b"VP8X", b"ICCP", b"VP8 ", b"EXIF"][..]),
+            (80, 4, &[b"VP8X", b"ICCP", b"ALPH", b"VP8 ", b"EXIF"]),
+            (100, 4, &[b"VP8X", b"ICCP", b"VP8L", b"EXIF"]),
+        ] {
+            let settings = Settings::new(quality, |_| None).expect("nothing is defined");
+            let head = [0x28, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+            let like = write([
+                (b"VP8X", head.as_slice()),
+                (b"ICCP", b"colours"),
+                (b"VP8 ", b""),
+                (b"EXIF", b"camera!"),
+            ]);
+            let like = like.expect("it is short");
+            let raster = checkers(channels);
+            let mut file = encode(&like, &settings, &raster, &stop)
+                .expect("it can be encoded")
+                .to_vec();
+            let tiny = stand_in(&file, &stop).expect("it is sound");
+            let chunks: Vec<_> = Chunks::of(&tiny).expect("it is one").collect();
+            let found: Vec<_> = chunks.iter().map(|(name, _)| *name).collect();
+            assert_eq!(found, names);
+            assert!(
+                chunks.contains(&(b"ICCP", b"colours")) && chunks.contains(&(b"EXIF", b"camera!"))
+            );
+
+            // What is behind the end is no part of it, and what is missing is missing.
+            file.push(7);
+            assert_eq!(stand_in(&file, &stop), Some(tiny));
+            let layout = layout(&file).expect("it is sound");
+            assert_eq!((layout.width, layout.height), (7, 5));
+            assert_eq!(usize::from(layout.channels), channels);
+            file.truncate(file.len() - 3);
+            assert_eq!(stand_in(&file, &stop), None);
+        }
+    }
+
+    #[test]
+    fn damage_is_found() {
+        let settings = Settings::new(100, |_| None).expect("nothing is defined");
+        let stop = Stop::after(Duration::from_secs(60));
+        let raster = checkers(3);
+        let coded = libwebp::encode(&settings, (7, 5), 3, &raster.samples, &stop);
+        let mut coded = coded.expect("it can be encoded");
+        let mut lines = Lines::open(&coded).expect("its header is sound");
+        assert!(lines.read(&mut [0; 21]).is_err(), "it is not started");
+        let mut lines = Lines::open(&coded).expect("its header is sound");
+        assert!(lines.start().is_some());
+        let mut samples = vec![0; raster.samples.len()];
+        lines.read(&mut samples).expect("it is sound");
+        assert_eq!(samples, raster.samples);
+        let length = coded.len();
+        coded[length - 12..].fill(0xff);
+        assert!(Lines::open(&coded).is_none_or(|mut lines| lines.start().is_none()));
     }
 
     #[test]
