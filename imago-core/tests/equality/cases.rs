@@ -281,23 +281,7 @@ pub(crate) fn all() -> Vec<Case> {
         "dense.png",
     ] {
         for format in ["jpg", "png", "webp"] {
-            // Palettes and what is gray get files in ways that are ImageMagick's.
-            let is_many = ["photo.png", "alpha.png", "dense.png"].contains(&source);
-            // What is gray would get colours.
-            let is_gray = |chain: &str| match source {
-                "gray.png" => chain.ends_with("#224466 -flatten"),
-                _ => source == "gray-alpha.png" && chain.contains("#224466"),
-            };
-            let engine = |chain: &str| match format {
-                // A background that shows what is behind it, and a picture that is not as large as its canvas.
-                _ if chain.ends_with("#22446680 -flatten") => Some("native+magick"),
-                _ if chain.starts_with("-crop") => Some("magick"),
-                _ if is_gray(chain) => Some("native+magick"),
-                // Beside alpha they are ImageMagick's.
-                _ if chain.contains("-blur") || chain.contains("-unsharp") => None,
-                "jpg" | "webp" => Some("native"),
-                _ => is_many.then_some("native"),
-            };
+            let engine = |chain: &str| with_alpha(source, format, chain);
             let more = if format == "webp" { &[] } else { ALPHA };
             cases.extend(PNG.iter().chain(more).map(|chain| Case {
                 format,
@@ -305,11 +289,23 @@ pub(crate) fn all() -> Vec<Case> {
             }));
         }
     }
-    for source in ["deep.png", "passes.png"] {
-        cases.extend(PNG.iter().map(|chain| Case {
+    cases.extend(PNG.iter().map(|chain| Case {
+        format: "png",
+        ..case("passes.png", chain, Some("magick"))
+    }));
+    for source in ["deep.png", "shallow.png"] {
+        cases.extend(PNG.iter().chain(ALPHA).map(|chain| Case {
             format: "png",
-            ..case(source, chain, Some("magick"))
+            ..case(source, chain, with_alpha(source, "png", chain))
         }));
+    }
+    for source in ["deep-photo.png", "deep-alpha.png", "deep-gray.png"] {
+        for (format, chains) in [("png", PNG), ("png", ALPHA), ("webp", ALPHA), ("jpg", PNG)] {
+            cases.extend(chains.iter().map(|chain| Case {
+                format,
+                ..case(source, chain, with_alpha(source, format, chain))
+            }));
+        }
     }
     for source in [
         "photo.jpg",
@@ -362,6 +358,33 @@ pub(crate) fn all() -> Vec<Case> {
         }
     }
     cases
+}
+
+/// What runs a chain on a source that may have alpha.
+fn with_alpha(source: &str, format: &str, chain: &str) -> Option<&'static str> {
+    // Palettes and what is gray get files in ways that are ImageMagick's.
+    let many = [
+        "photo.png",
+        "alpha.png",
+        "dense.png",
+        "deep-photo.png",
+        "deep-alpha.png",
+    ];
+    // What is gray would get colours.
+    let is_gray = match source {
+        "gray.png" | "deep-gray.png" => chain.ends_with("#224466 -flatten"),
+        _ => source == "gray-alpha.png" && chain.contains("#224466"),
+    };
+    match format {
+        // A background that shows what is behind it, and a picture that is not as large as its canvas.
+        _ if chain.ends_with("#22446680 -flatten") => Some("native+magick"),
+        _ if chain.starts_with("-crop") => Some("magick"),
+        _ if is_gray => Some("native+magick"),
+        // Beside alpha they are ImageMagick's.
+        _ if chain.contains("-blur") || chain.contains("-unsharp") => None,
+        "jpg" | "webp" => Some("native"),
+        _ => many.contains(&source).then_some("native"),
+    }
 }
 
 fn case(source: &str, chain: &str, engine: Option<&'static str>) -> Case {

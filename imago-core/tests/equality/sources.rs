@@ -78,6 +78,23 @@ const SOURCES: &[(&str, &str)] = &[
         "deep.png",
         "-size 64x48 gradient:#012345678901-#fedcba987654 -depth 16",
     ),
+    (
+        "deep-photo.png",
+        "chelsea.png -resize 203x135! -depth 16 -define png:exclude-chunks=date,time",
+    ),
+    (
+        "deep-alpha.png",
+        "chelsea.png -resize 203x135! ( -size 203x135 gradient: ) -alpha off -compose CopyAlpha -composite -depth 16",
+    ),
+    (
+        "deep-gray.png",
+        "chelsea.png -resize 203x135! -colorspace Gray -depth 16",
+    ),
+    // As many bits, which say no more than eight do.
+    (
+        "shallow.png",
+        "chelsea.png -define png:bit-depth=16 -depth 16",
+    ),
     ("passes.png", "chelsea.png -interlace PNG"),
     ("photo.webp", "chelsea.png -quality 80"),
     (

@@ -310,7 +310,7 @@ impl<'a> StandIn<'a> {
 
     /// Has ImageMagick encode a little picture: a file with everything that it would write but the pixels, and how it would
     /// have coded those.
-    pub(crate) fn encode(&mut self, format: &Format, little: &Raster) -> Result<Like> {
+    pub(crate) fn encode<T: Depth>(&mut self, format: &Format, little: &Raster<T>) -> Result<Like> {
         self.fill(little)?;
         // Settings reach the image when the next option runs.
         self.apply(&Step::new("-noop", &[]))?;
@@ -337,6 +337,12 @@ impl<'a> StandIn<'a> {
         compose == im::CompositeOperator::Over as u32
     }
 
+    /// Whether the image came with more than eight bits a sample.
+    pub(crate) fn is_deep(&self) -> bool {
+        // SAFETY: the image is the wand's, and nothing else works on the wand.
+        unsafe { (*self.wand.first_image()).depth > 8 }
+    }
+
     /// Whether the image has an alpha channel.
     pub(crate) fn has_alpha(&self) -> bool {
         let image = self.wand.first_image();
@@ -354,7 +360,7 @@ impl<'a> StandIn<'a> {
     }
 
     /// The result that was encoded natively.
-    pub(crate) fn encoded(self, bytes: Bytes, raster: &Raster, engine: Engine) -> Converted {
+    pub(crate) fn encoded<T>(self, bytes: Bytes, raster: &Raster<T>, engine: Engine) -> Converted {
         Converted {
             files: vec![File { bytes, scene: None }],
             width: raster.width,

@@ -6,6 +6,8 @@
 
 mod alpha;
 mod blur;
+mod deep;
+mod encode;
 mod filter;
 mod jpeg;
 mod lanes;
@@ -28,14 +30,12 @@ pub(crate) use shared::{decode, layout};
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
-
 use super::magick::lane::{StandIn, fits};
-use super::magick::libwebp;
 use super::{Conversion, Converted, Engine, Fidelity, Format, Input, Stop, colour};
 use crate::error::Result;
 use crate::operation::Step;
 use blur::Blur;
+use encode::{encode, encode_png};
 use plan::{Part, Turn};
 use raster::{Lines, Rows, Sampled};
 use resample::To;
@@ -69,9 +69,17 @@ pub(super) fn convert(conversion: &Conversion<'_>) -> Result<Option<Converted>> 
     let Some(stand_in) = stand_in else {
         return Ok(None);
     };
+    let is_indexed = opened.source.is_indexed();
+    let pixels = match opened.source {
+        Source::Png(lines) if lines.is_deep() => match lines.read_deep(conversion.stop) {
+            Some(raster) => Pixels::Fine(raster),
+            None => return Ok(None),
+        },
+        source => Pixels::Coded(source),
+    };
     let lane = Lane {
-        is_indexed: opened.source.is_indexed(),
-        pixels: Pixels::Coded(opened.source),
+        is_indexed,
+        pixels,
         turn: Turn::NONE,
         resized: false,
         is_damaged: false,
@@ -210,6 +218,17 @@ impl Lane<'_> {
         // ImageMagick's encoder for PNG makes more of a table of colours than is known here.
         let is_ready = !self.is_indexed || *conversion.format != Format::Png;
         if steps.is_empty() && has_encoder(conversion.format) && !conversion.separate && is_ready {
+            if let Pixels::Fine(raster) = &self.pixels
+                && *conversion.format == Format::Png
+                && self.stand_in.is_deep()
+                && png::is_deep(raster)
+            {
+                let encoded = encode_png(&mut self.stand_in, conversion, raster)?;
+                return match encoded {
+                    Some(bytes) => Ok(Some(self.stand_in.encoded(bytes, raster, Engine::Native))),
+                    None => self.stand_in.finish(raster, steps, conversion).map(Some),
+                };
+            }
             let eight = match &self.pixels {
                 Pixels::Fine(raster) if *conversion.format == Format::Png => {
                     Cow::Owned(raster.cut_to_eight())
@@ -321,8 +340,10 @@ impl Lane<'_> {
         let page = self.stand_in.page().scaled(from, size);
         self.stand_in.set_page(page);
         let is_fine = is_fine(self.conversion);
-        self.replace(self.eighths(from, size), |pixels| {
-            resample(&mut *pixels.rows(), &to, is_fine, stop)
+        let is_deep = self.stand_in.is_deep();
+        self.replace(self.eighths(from, size), |pixels| match pixels {
+            Pixels::Fine(raster) if is_deep => Ok(Pixels::Fine(deep::resample(raster, &to, stop)?)),
+            _ => resample(&mut *pixels.rows(), &to, is_fine, stop),
         })
     }
 
@@ -345,7 +366,16 @@ impl Lane<'_> {
             let (columns, lines) = self.turn.axes(columns, lines, from);
             let eighths = self.eighths(from, size);
             let is_fine = is_fine(self.conversion);
+            let is_deep = self.stand_in.is_deep();
             let done = self.replace(eighths, |pixels| {
+                if let Pixels::Fine(raster) = pixels
+                    && is_deep
+                {
+                    let sampled = shrinks(4).then_some((&columns[..], &lines[..]));
+                    let mean = shrinks(2).then_some(&mean);
+                    let thumbnail = deep::thumbnail(raster, sampled, mean, &last, stop)?;
+                    return Ok(Pixels::Fine(thumbnail));
+                }
                 let mut rows = pixels.rows();
                 if eighths < WHOLE || !shrinks(2) {
                     return resample(&mut *rows, &last, is_fine, stop);
@@ -527,49 +557,6 @@ impl Lane<'_> {
         self.stand_in.set_page(page.scaled(from, size));
         self.is_indexed = false;
         Ok(Some(()))
-    }
-}
-
-/// Encodes a picture as ImageMagick would, if that is known.
-fn encode(
-    stand_in: &mut StandIn<'_>,
-    conversion: &Conversion<'_>,
-    raster: &Raster,
-) -> Result<Option<Bytes>> {
-    match conversion.format {
-        Format::Jpeg => {
-            let is_gray = raster.gray || raster.channels <= 2;
-            let mut pixel = Raster::new(1, 1, 3);
-            if !is_gray {
-                pixel.samples[0] = u8::MAX;
-            }
-            let like = stand_in.encode(conversion.format, &pixel)?;
-            Ok(jpeg::encode(&like.bytes, like.quality, raster))
-        }
-        Format::Png => {
-            let size = (raster.width, raster.height);
-            let is_plain = !raster.gray || raster.channels <= 2;
-            let is_told = conversion.steps.iter().any(plan::is_about_png);
-            if !is_plain || is_told || !stand_in.page().is_covered(size) {
-                return Ok(None);
-            }
-            let sample = png::sample(raster);
-            let page = stand_in.page();
-            stand_in.set_page(Page::of((sample.width, sample.height)));
-            let like = stand_in.encode(conversion.format, &sample)?;
-            stand_in.set_page(page);
-            Ok(png::encode(&like.bytes, like.set_quality, raster))
-        }
-        Format::WebP => {
-            let like = stand_in.encode(conversion.format, &Raster::new(1, 1, 3))?;
-            let settings = libwebp::Settings::new(like.quality, |key| stand_in.define(key));
-            let stop = conversion.stop;
-            let encoded =
-                settings.and_then(|settings| webp::encode(&like.bytes, &settings, raster, stop));
-            stop.check()?;
-            Ok(encoded)
-        }
-        _ => Ok(None),
     }
 }
 

@@ -117,7 +117,7 @@ fn parse_offset(offset: &str) -> Option<[f64; 2]> {
 }
 
 /// Some of the columns of some of the rows.
-fn take<T: Depth>(raster: &Raster<T>, columns: &[usize], lines: &[usize]) -> Raster<T> {
+pub(super) fn take<T: Depth>(raster: &Raster<T>, columns: &[usize], lines: &[usize]) -> Raster<T> {
     let (channels, stride) = (raster.channels, raster.stride());
     let mut taken = Raster::new(columns.len(), lines.len(), channels);
     let rows = taken.samples.chunks_exact_mut(columns.len() * channels);
@@ -319,10 +319,11 @@ fn weigh(row: &mut [f64], channels: usize) {
 /// One step of ImageMagick's sixteen bits.
 pub(super) const QUANTUM: f64 = 1.0 / 65535.0;
 
-/// One by a number that is not negative, which may be next to nothing.
+/// One by a number, which may be next to nothing.
 pub(super) fn reciprocal(number: f64) -> f64 {
     const EPSILON: f64 = 1.0e-12;
-    1.0 / number.max(EPSILON)
+    let sign = if number < 0.0 { -1.0 } else { 1.0 };
+    sign / (sign * number).max(EPSILON)
 }
 
 /// The nearest of ImageMagick's sixteen bits.
