@@ -11,6 +11,14 @@ const SOURCES: &[&str] = &[
     "turned-5.jpg",
     "turned-8.jpg",
     "text.jpg",
+    "photo.png",
+    "alpha.png",
+    "gray-alpha.png",
+    "palette.png",
+    "deep-photo.png",
+    "deep-alpha.png",
+    "photo.webp",
+    "alpha.webp",
 ];
 
 /// Draws so many cases.
@@ -23,7 +31,7 @@ pub(crate) fn cases(count: usize) -> Vec<Case> {
             Case {
                 source: SOURCES[dice.below(SOURCES.len())].to_owned(),
                 chain: steps.join(" "),
-                format: "jpg",
+                format: ["jpg", "jpg", "png", "webp"][dice.below(4)],
                 engine: None,
             }
         })
@@ -72,7 +80,8 @@ fn step(dice: &mut Dice) -> String {
             "-unsharp 0x0.8+0.9+0.01",
             "-flatten",
             "-alpha off",
-        ][dice.below(8)]
+            "-alpha remove",
+        ][dice.below(9)]
         .to_owned(),
     }
 }

@@ -1,7 +1,8 @@
-//! Pictures that come with sixteen bits a sample, which they keep.
+//! Resampling of pictures with sixteen bits a sample, which they keep: those that came with as many, and those that were
+//! resized, blurred or flattened before.
 //!
-//! They are rare, so they are resampled plainly: as a whole, one direction after the other, rounded to sixteen bits in
-//! between as ImageMagick does.
+//! The ones are rare and the others mostly small, so it is plain: as a whole, one direction after the other, rounded to sixteen
+//! bits in between as ImageMagick does.
 
 use super::filter::{Contribution, contributions};
 use super::raster::Raster;
@@ -77,23 +78,31 @@ fn resample_across(
     Ok(resampled)
 }
 
-/// Adds pixels, each colour by its alpha.
+/// Adds pixels, colours beside alpha by that.
 #[inline]
 fn add(sums: &mut [f64], pixels: &[u16], weight: f64, channels: usize) {
-    if !channels.is_multiple_of(2) {
-        for (sum, sample) in sums.iter_mut().zip(pixels) {
-            *sum += weight * f64::from(*sample);
+    match channels {
+        2 => add_beside_alpha::<2>(sums, pixels, weight),
+        4 => add_beside_alpha::<4>(sums, pixels, weight),
+        _ => {
+            for (sum, sample) in sums.iter_mut().zip(pixels) {
+                *sum += weight * f64::from(*sample);
+            }
         }
-        return;
     }
-    let sums = sums.chunks_exact_mut(channels);
-    for (sums, pixel) in sums.zip(pixels.chunks_exact(channels)) {
-        let alpha = f64::from(pixel[channels - 1]);
+}
+
+#[inline]
+fn add_beside_alpha<const CHANNELS: usize>(sums: &mut [f64], pixels: &[u16], weight: f64) {
+    let (sums, _) = sums.as_chunks_mut::<CHANNELS>();
+    let (pixels, _) = pixels.as_chunks::<CHANNELS>();
+    for (sums, pixel) in sums.iter_mut().zip(pixels) {
+        let alpha = f64::from(pixel[CHANNELS - 1]);
         let share = weight * QUANTUM * alpha;
-        for (sum, color) in sums.iter_mut().zip(&pixel[..channels - 1]) {
+        for (sum, color) in sums.iter_mut().zip(&pixel[..CHANNELS - 1]) {
             *sum += share * f64::from(*color);
         }
-        sums[channels - 1] += weight * alpha;
+        sums[CHANNELS - 1] += weight * alpha;
     }
 }
 

@@ -340,9 +340,8 @@ impl Lane<'_> {
         let page = self.stand_in.page().scaled(from, size);
         self.stand_in.set_page(page);
         let is_fine = is_fine(self.conversion);
-        let is_deep = self.stand_in.is_deep();
         self.replace(self.eighths(from, size), |pixels| match pixels {
-            Pixels::Fine(raster) if is_deep => Ok(Pixels::Fine(deep::resample(raster, &to, stop)?)),
+            Pixels::Fine(raster) => Ok(Pixels::Fine(deep::resample(raster, &to, stop)?)),
             _ => resample(&mut *pixels.rows(), &to, is_fine, stop),
         })
     }
@@ -366,11 +365,8 @@ impl Lane<'_> {
             let (columns, lines) = self.turn.axes(columns, lines, from);
             let eighths = self.eighths(from, size);
             let is_fine = is_fine(self.conversion);
-            let is_deep = self.stand_in.is_deep();
             let done = self.replace(eighths, |pixels| {
-                if let Pixels::Fine(raster) = pixels
-                    && is_deep
-                {
+                if let Pixels::Fine(raster) = pixels {
                     let sampled = shrinks(4).then_some((&columns[..], &lines[..]));
                     let mean = shrinks(2).then_some(&mean);
                     let thumbnail = deep::thumbnail(raster, sampled, mean, &last, stop)?;
