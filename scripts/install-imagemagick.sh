@@ -7,7 +7,8 @@ usage() {
   cat <<USAGE
 Usage: ${0##*/} [--prefix DIR] [--build] [--help]
 Makes sure of an ImageMagick ($series) with its headers, and of what
-building Imago against it needs (libclang, pkg-config, a C compiler, libjpeg, fonts):
+building Imago against it needs (libclang, pkg-config, a C compiler, libjpeg,
+libwebp, fonts):
   1. one that pkg-config finds, with a working magick beside it, is used as it is;
   2. else the system's own package is installed, where it is new enough;
   3. else, with apt, it is built from Debian's source package, into /usr/local
@@ -34,7 +35,7 @@ readonly formats='JPEG:rw PNG:rw WEBP:rw TIFF:rw GIF:rw HEIC:rw AVIF:rw JXL:rw
 
 # Debian's names. ImageMagick's default font is Helvetica or Arial by name, which
 # only the URW fonts answer to: without them `label:` fails, DejaVu or not.
-readonly tool_packages='gcc pkg-config libclang-dev libjpeg-dev fonts-dejavu-core fonts-urw-base35'
+readonly tool_packages='gcc pkg-config libclang-dev libjpeg-dev libwebp-dev fonts-dejavu-core fonts-urw-base35'
 readonly build_packages='g++ make patch xz-utils libbz2-dev libfftw3-dev libfontconfig-dev
   libfreetype-dev libheif-dev libjpeg-dev libjxl-dev liblcms2-dev liblqr-1-0-dev
   liblzma-dev libopenexr-dev libopenjp2-7-dev libpango1.0-dev libpng-dev libraw-dev librsvg2-dev
@@ -163,8 +164,8 @@ need_tools_and() {
   # shellcheck disable=SC2086 # a list of names
   case $manager in
     apt) apt_need $tool_packages "$@" ;;
-    dnf) dnf_need gcc clang-devel libjpeg-turbo-devel pkgconf-pkg-config "$@" ;;
-    brew) brew install pkg-config jpeg-turbo "$@" ;; # macOS's own clang brings libclang
+    dnf) dnf_need gcc clang-devel libjpeg-turbo-devel libwebp-devel pkgconf-pkg-config "$@" ;;
+    brew) brew install pkg-config jpeg-turbo webp "$@" ;; # macOS's own clang brings libclang
   esac
 }
 

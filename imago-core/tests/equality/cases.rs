@@ -104,6 +104,29 @@ const NATIVE: &[&str] = &[
     "-resize 200x200 -unsharp 0x0.75+0.75+0.008",
     "-auto-orient -thumbnail 150x150 -unsharp 2x1.5+0.7+0",
     "-unsharp 0x6+0.5+0",
+    "-sample 50%",
+    "-sample 133x97!",
+    "-sample 170%",
+    "-define sample:offset=0x80 -sample 100x100",
+    "-define sample:offset=100 -sample 77x",
+    "-auto-orient -rotate 90 -sample 60% -resize 80%",
+    "-sample 40% -extent 220x190-9-7",
+    "-resize 70% -sample 50%",
+    "-scale 50%",
+    "-scale 133x97!",
+    "-scale 170%",
+    "-scale 451x100!",
+    "-scale 100x300!",
+    "-scale 3x500!",
+    "-scale 1x1!",
+    "-rotate 90 -scale 60%",
+    "-scale 300x -scale 200x -quality 60",
+    "-resize 70% -scale 50% -flop",
+    "-alpha off -resize 40%",
+    "-background #102030 -alpha remove -resize 50%",
+    "-resize 45% -background white -flatten",
+    "-background white -flatten -resize 140%",
+    "-crop 100x80+30+20 +repage -layers flatten",
 ];
 
 /// Chains whose beginning the native engine does.
@@ -150,8 +173,46 @@ const PNG: &[&str] = &[
     "-resize 90x90 -unsharp 0x1",
 ];
 
+/// For what alpha means, and how sizes change with it.
+const ALPHA: &[&str] = &[
+    "-sample 90x70",
+    "-sample 130%",
+    "-scale 90x70",
+    "-scale 130%",
+    "-rotate 270 -scale 61x",
+    "-resize 60% -scale 50%",
+    "-background white -flatten -resize 60%",
+    "-background gray30 -alpha remove -resize 60%",
+    "-resize 60% -background #224466 -alpha remove -alpha off",
+    "-alpha off -resize 60%",
+    "-alpha off -background white -alpha remove",
+    "-resize 60% -background #22446680 -flatten",
+    "-resize 60% -background #224466ff -alpha remove",
+    "-resize 60% -background white -flatten -blur 0x1",
+    "-resize 60% -alpha off -unsharp 0x1",
+    "-crop 50x40+3+4 -background white -flatten",
+];
+
 /// For results that are not encoded natively.
 const OTHER: &[&str] = &["-resize 120x120 -strip", "-auto-orient -thumbnail 90x90"];
+
+/// What there is to say of WebP.
+const WEBP: &[&str] = &[
+    "-strip",
+    "-resize 120x120 -quality 40",
+    "-resize 120x120 -quality 100",
+    "-resize 60% -define webp:lossless=true -quality 70",
+    "-resize 60% -define webp:lossless=True -define webp:exact=1",
+    "-rotate 90 -define webp:method=6 -define webp:pass=3 -define webp:segments=2",
+    "-resize 120x120 -define webp:use-sharp-yuv=true",
+    "-resize 120x120 -define webp:preprocessing=2 -define webp:image-hint=photo",
+    "-resize 120x120 -define webp:target-size=2500",
+    "-resize 120x120 -define webp:target-psnr=38",
+    "-resize 120x120 -define webp:alpha-quality=30 -define webp:alpha-filtering=2",
+    "-resize 120x120 -define webp:auto-filter=true -define webp:filter-type=0",
+    "-resize 120x120 -define webp:partitions=2 -define webp:thread-level=1",
+    "-resize 120x120 -define webp:no-such-thing=2",
+];
 
 /// Every case.
 pub(crate) fn all() -> Vec<Case> {
@@ -220,33 +281,74 @@ pub(crate) fn all() -> Vec<Case> {
         "dense.png",
     ] {
         for format in ["jpg", "png", "webp"] {
-            // Palettes and what is gray get files in ways that are ImageMagick's.
-            let is_many = ["photo.png", "alpha.png", "dense.png"].contains(&source);
-            let engine = |chain: &str| match format {
-                _ if chain.contains("-flatten") => Some("native+magick"),
-                // Beside alpha they are ImageMagick's.
-                _ if chain.contains("-blur") || chain.contains("-unsharp") => None,
-                "webp" => Some("native+magick"),
-                "jpg" => Some("native"),
-                _ => is_many.then_some("native"),
-            };
-            cases.extend(PNG.iter().map(|chain| Case {
+            let engine = |chain: &str| with_alpha(source, format, chain);
+            let more = if format == "webp" { &[] } else { ALPHA };
+            cases.extend(PNG.iter().chain(more).map(|chain| Case {
                 format,
                 ..case(source, chain, engine(chain))
             }));
         }
     }
-    for source in ["deep.png", "passes.png"] {
-        cases.extend(PNG.iter().map(|chain| Case {
+    cases.extend(PNG.iter().map(|chain| Case {
+        format: "png",
+        ..case("passes.png", chain, Some("magick"))
+    }));
+    for source in ["deep.png", "shallow.png"] {
+        cases.extend(PNG.iter().chain(ALPHA).map(|chain| Case {
             format: "png",
-            ..case(source, chain, Some("magick"))
+            ..case(source, chain, with_alpha(source, "png", chain))
         }));
+    }
+    for source in ["deep-photo.png", "deep-alpha.png", "deep-gray.png"] {
+        for (format, chains) in [("png", PNG), ("png", ALPHA), ("webp", ALPHA), ("jpg", PNG)] {
+            cases.extend(chains.iter().map(|chain| Case {
+                format,
+                ..case(source, chain, with_alpha(source, format, chain))
+            }));
+        }
+    }
+    for source in [
+        "photo.jpg",
+        "gray.jpg",
+        "profiled.jpg",
+        "alpha.png",
+        "shape.png",
+        "gray-alpha.png",
+        "palette.png",
+    ] {
+        cases.extend(WEBP.iter().map(|chain| Case {
+            format: "webp",
+            ..case(source, chain, Some("native"))
+        }));
+    }
+    for source in ["photo.webp", "lossless.webp", "profiled.webp"] {
+        cases.extend(FEW.iter().map(|chain| case(source, chain, Some("native"))));
+        for format in ["webp", "png"] {
+            cases.extend(OTHER.iter().map(|chain| Case {
+                format,
+                ..case(source, chain, Some("native"))
+            }));
+        }
+    }
+    for source in ["alpha.webp", "shape.webp"] {
+        for (format, chains) in [("jpg", PNG), ("webp", ALPHA)] {
+            let is_not = ["-blur", "-unsharp", "-crop 50x40", "#22446680"];
+            let engine = |chain: &str| {
+                let is_not = is_not.iter().any(|part| chain.contains(part));
+                (!is_not).then_some("native")
+            };
+            cases.extend(chains.iter().map(|chain| Case {
+                format,
+                ..case(source, chain, engine(chain))
+            }));
+        }
     }
     for format in ["png", "webp", "gif", "tiff", "avif"] {
         for source in ["photo.jpg", "gray.jpg", "profiled.jpg"] {
             // The number of grays in a gray picture decides.
             let engine = match format {
                 "png" => (source != "gray.jpg").then_some("native"),
+                "webp" => Some("native"),
                 _ => Some("native+magick"),
             };
             cases.extend(OTHER.iter().map(|chain| Case {
@@ -256,6 +358,33 @@ pub(crate) fn all() -> Vec<Case> {
         }
     }
     cases
+}
+
+/// What runs a chain on a source that may have alpha.
+fn with_alpha(source: &str, format: &str, chain: &str) -> Option<&'static str> {
+    // Palettes and what is gray get files in ways that are ImageMagick's.
+    let many = [
+        "photo.png",
+        "alpha.png",
+        "dense.png",
+        "deep-photo.png",
+        "deep-alpha.png",
+    ];
+    // What is gray would get colours.
+    let is_gray = match source {
+        "gray.png" | "deep-gray.png" => chain.ends_with("#224466 -flatten"),
+        _ => source == "gray-alpha.png" && chain.contains("#224466"),
+    };
+    match format {
+        // A background that shows what is behind it, and a picture that is not as large as its canvas.
+        _ if chain.ends_with("#22446680 -flatten") => Some("native+magick"),
+        _ if chain.starts_with("-crop") => Some("magick"),
+        _ if is_gray => Some("native+magick"),
+        // Beside alpha they are ImageMagick's.
+        _ if chain.contains("-blur") || chain.contains("-unsharp") => None,
+        "jpg" | "webp" => Some("native"),
+        _ => many.contains(&source).then_some("native"),
+    }
 }
 
 fn case(source: &str, chain: &str, engine: Option<&'static str>) -> Case {

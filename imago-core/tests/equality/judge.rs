@@ -199,7 +199,7 @@ fn differences(folder: &Path, ours: &str, theirs: &str) -> Vec<String> {
         .collect()
 }
 
-/// How near two PAM files of eight bits are. Colours count by their alpha: those of transparent pixels can't be seen.
+/// How near two PAM files are. Colours count by their alpha: those of transparent pixels can't be seen.
 pub(crate) fn psnr(ours: &[u8], theirs: &[u8]) -> Result<f64, String> {
     const END: &[u8] = b"ENDHDR\n";
     let split = |pam: &[u8]| {
@@ -218,23 +218,25 @@ pub(crate) fn psnr(ours: &[u8], theirs: &[u8]) -> Result<f64, String> {
     let depth: usize = depth
         .and_then(|depth| depth.parse().ok())
         .expect("it has a depth");
+    let bytes = if head.contains("MAXVAL 65535") { 2 } else { 1 };
     let seen = |pixel: &[u8]| -> Vec<f64> {
-        let share = if alpha {
-            f64::from(pixel[depth - 1]) / 255.0
-        } else {
-            1.0
+        let sample = |bytes: &[u8]| match *bytes {
+            [high, low] => f64::from(u16::from_be_bytes([high, low])) / 257.0,
+            _ => f64::from(bytes[0]),
         };
-        let mut seen: Vec<_> = pixel
-            .iter()
-            .map(|sample| f64::from(*sample) * share)
-            .collect();
+        let mut seen: Vec<_> = pixel.chunks_exact(bytes).map(sample).collect();
         if alpha {
-            seen[depth - 1] = f64::from(pixel[depth - 1]);
+            let share = seen[depth - 1] / 255.0;
+            for color in &mut seen[..depth - 1] {
+                *color *= share;
+            }
         }
         seen
     };
-    let ours = ours[start..].chunks_exact(depth).flat_map(seen);
-    let theirs = theirs[their_start..].chunks_exact(depth).flat_map(seen);
+    let ours = ours[start..].chunks_exact(depth * bytes).flat_map(seen);
+    let theirs = theirs[their_start..]
+        .chunks_exact(depth * bytes)
+        .flat_map(seen);
     let (mut squares, mut count) = (0.0, 0.0);
     for (one, other) in ours.zip(theirs) {
         squares += (one - other).powi(2);

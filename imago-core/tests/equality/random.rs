@@ -11,6 +11,14 @@ const SOURCES: &[&str] = &[
     "turned-5.jpg",
     "turned-8.jpg",
     "text.jpg",
+    "photo.png",
+    "alpha.png",
+    "gray-alpha.png",
+    "palette.png",
+    "deep-photo.png",
+    "deep-alpha.png",
+    "photo.webp",
+    "alpha.webp",
 ];
 
 /// Draws so many cases.
@@ -23,7 +31,7 @@ pub(crate) fn cases(count: usize) -> Vec<Case> {
             Case {
                 source: SOURCES[dice.below(SOURCES.len())].to_owned(),
                 chain: steps.join(" "),
-                format: "jpg",
+                format: ["jpg", "jpg", "png", "webp"][dice.below(4)],
                 engine: None,
             }
         })
@@ -38,7 +46,10 @@ fn step(dice: &mut Dice) -> String {
             let flag = ["", "!", "^", ">", "<"][dice.below(5)];
             format!("-resize {width}x{height}{flag}")
         }
-        3 => format!("-resize {}%", 5 + dice.below(180)),
+        3 => {
+            let option = ["-resize", "-sample", "-scale"][dice.below(3)];
+            format!("{option} {}%", 5 + dice.below(180))
+        }
         4 => format!("-resize {}", side(dice)),
         5 => format!("-thumbnail {}x{}", side(dice), side(dice)),
         6 => {
@@ -67,7 +78,10 @@ fn step(dice: &mut Dice) -> String {
             "-filter Catrom",
             "-blur 0x1.5",
             "-unsharp 0x0.8+0.9+0.01",
-        ][dice.below(6)]
+            "-flatten",
+            "-alpha off",
+            "-alpha remove",
+        ][dice.below(9)]
         .to_owned(),
     }
 }

@@ -78,7 +78,37 @@ const SOURCES: &[(&str, &str)] = &[
         "deep.png",
         "-size 64x48 gradient:#012345678901-#fedcba987654 -depth 16",
     ),
+    (
+        "deep-photo.png",
+        "chelsea.png -resize 203x135! -depth 16 -define png:exclude-chunks=date,time",
+    ),
+    (
+        "deep-alpha.png",
+        "chelsea.png -resize 203x135! ( -size 203x135 gradient: ) -alpha off -compose CopyAlpha -composite -depth 16",
+    ),
+    (
+        "deep-gray.png",
+        "chelsea.png -resize 203x135! -colorspace Gray -depth 16",
+    ),
+    // As many bits, which say no more than eight do.
+    (
+        "shallow.png",
+        "chelsea.png -define png:bit-depth=16 -depth 16",
+    ),
     ("passes.png", "chelsea.png -interlace PNG"),
+    ("photo.webp", "chelsea.png -quality 80"),
+    (
+        "lossless.webp",
+        "chelsea.png -crop 120x90+180+90 +repage -quality 100",
+    ),
+    (
+        "alpha.webp",
+        "chelsea.png ( -size 451x300 gradient:white-black ) -alpha off -compose CopyAlpha -composite -quality 85",
+    ),
+    (
+        "shape.webp",
+        "-size 160x120 xc:none -fill gold -stroke navy -strokewidth 3 -draw 'circle 60,60 60,20' -quality 100",
+    ),
 ];
 
 /// Writes all sources into a folder.
@@ -113,6 +143,8 @@ pub(crate) fn make(folder: &Path) {
     let profiled = with_segment(&profiled, 0xe1, &exif(6));
     let profiled = with_segment(&profiled, 0xfe, b"between the segments");
     write("profiled.jpg", &profiled);
+    let words = ["profiled.jpg", "-quality", "70", "profiled.webp"];
+    magick(folder, &words.map(str::to_owned));
     // A maker's own segment, and Adobe's, which says that the components are YCbCr.
     let adobe = with_segment(&photo, 0xee, b"Adobe\0\x64\0\0\0\0\x01");
     write(

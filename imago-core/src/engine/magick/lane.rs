@@ -59,7 +59,7 @@ pub(crate) struct Facts {
     pub(crate) filter: Result<Option<Filter>, ()>,
     /// The background in eight bits a channel, where it is opaque and that says it all.
     pub(crate) background: Option<[u8; 3]>,
-    /// Whether drawing over means to replace.
+    /// Whether drawing an opaque picture over another means to replace.
     pub(crate) composes_over: bool,
 }
 
@@ -310,7 +310,7 @@ impl<'a> StandIn<'a> {
 
     /// Has ImageMagick encode a little picture: a file with everything that it would write but the pixels, and how it would
     /// have coded those.
-    pub(crate) fn encode(&mut self, format: &Format, little: &Raster) -> Result<Like> {
+    pub(crate) fn encode<T: Depth>(&mut self, format: &Format, little: &Raster<T>) -> Result<Like> {
         self.fill(little)?;
         // Settings reach the image when the next option runs.
         self.apply(&Step::new("-noop", &[]))?;
@@ -329,8 +329,38 @@ impl<'a> StandIn<'a> {
         })
     }
 
+    /// Whether the image is drawn over others where pictures are merged, alpha and all.
+    pub(crate) fn mixes(&self) -> bool {
+        let image = self.wand.first_image();
+        // SAFETY: the image is the wand's, and nothing else works on the wand. It is read as a number, as above.
+        let compose = unsafe { (&raw const (*image).compose).cast::<u32>().read() };
+        compose == im::CompositeOperator::Over as u32
+    }
+
+    /// Whether the image came with more than eight bits a sample.
+    pub(crate) fn is_deep(&self) -> bool {
+        // SAFETY: the image is the wand's, and nothing else works on the wand.
+        unsafe { (*self.wand.first_image()).depth > 8 }
+    }
+
+    /// Whether the image has an alpha channel.
+    pub(crate) fn has_alpha(&self) -> bool {
+        let image = self.wand.first_image();
+        // SAFETY: as above.
+        let alpha_trait = unsafe { (&raw const (*image).alpha_trait).cast::<u32>().read() };
+        alpha_trait != im::PixelTrait::Undefined as u32
+    }
+
+    /// What a define says, if there is one. Settings reach the image when an option runs.
+    pub(crate) fn define(&self, key: &str) -> Option<String> {
+        let key = c_string(key);
+        // SAFETY: the image is the wand's, nothing else works on the wand, and the key outlives the call.
+        let value = unsafe { im::GetImageArtifact(self.wand.first_image(), key.as_ptr()) };
+        (!value.is_null()).then(|| runtime::lossy(value))
+    }
+
     /// The result that was encoded natively.
-    pub(crate) fn encoded(self, bytes: Bytes, raster: &Raster, engine: Engine) -> Converted {
+    pub(crate) fn encoded<T>(self, bytes: Bytes, raster: &Raster<T>, engine: Engine) -> Converted {
         Converted {
             files: vec![File { bytes, scene: None }],
             width: raster.width,

@@ -12,6 +12,7 @@ pub(crate) mod header;
 mod identify;
 pub(crate) mod lane;
 pub(crate) mod libjpeg;
+pub(crate) mod libwebp;
 mod named_file;
 pub(crate) mod options;
 mod policy;

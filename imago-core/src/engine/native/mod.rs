@@ -4,7 +4,10 @@
 //! in a [stand-in](StandIn) of one pixel. What the native engine is not sure of it leaves alone: from the start, or,
 //! when it has made a picture smaller, from there on.
 
+mod alpha;
 mod blur;
+mod deep;
+mod encode;
 mod filter;
 mod jpeg;
 mod lanes;
@@ -16,9 +19,11 @@ mod png;
 mod raster;
 mod resample;
 mod sample;
+mod scale;
 mod shared;
 mod source;
 mod turn;
+mod webp;
 
 pub(crate) use filter::Filter;
 pub(crate) use page::Page;
@@ -27,13 +32,12 @@ pub(crate) use shared::{decode, layout};
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
-
 use super::magick::lane::{StandIn, fits};
 use super::{Conversion, Converted, Engine, Fidelity, Format, Input, Stop, colour};
 use crate::error::Result;
 use crate::operation::Step;
 use blur::Blur;
+use encode::{encode, encode_png};
 use plan::{Part, Turn};
 use raster::{Lines, Rows, Sampled};
 use resample::To;
@@ -71,9 +75,17 @@ pub(super) fn convert(conversion: &Conversion<'_>) -> Result<Option<Converted>> 
     let Some(stand_in) = stand_in else {
         return Ok(None);
     };
+    let is_indexed = opened.source.is_indexed();
+    let pixels = match opened.source {
+        Source::Png(lines) if lines.is_deep() => match lines.read_deep(conversion.stop) {
+            Some(raster) => Pixels::Fine(raster),
+            None => return Ok(None),
+        },
+        source => Pixels::Coded(source),
+    };
     let lane = Lane {
-        is_indexed: opened.source.is_indexed(),
-        pixels: Pixels::Coded(opened.source),
+        is_indexed,
+        pixels,
         turn: Turn::NONE,
         resized: false,
         is_damaged: false,
@@ -91,10 +103,8 @@ fn is_worth_it(conversion: &Conversion<'_>) -> bool {
 /// What would run these steps on a source for the native engine.
 fn expect(steps: &[Step], format: &Format) -> Engine {
     let done = count(steps);
-    let resizes = steps[..done]
-        .iter()
-        .any(|step| matches!(Part::of(step), Part::Resize(_) | Part::Thumbnail(_)));
-    if done == steps.len() && matches!(format, Format::Jpeg | Format::Png) {
+    let resizes = steps[..done].iter().any(|step| Part::of(step).resizes());
+    if done == steps.len() && has_encoder(format) {
         Engine::Native
     } else if resizes {
         Engine::NativeMagick
@@ -103,10 +113,20 @@ fn expect(steps: &[Step], format: &Format) -> Engine {
     }
 }
 
+/// Whether pixels are encoded natively in a format.
+fn has_encoder(format: &Format) -> bool {
+    matches!(format, Format::Jpeg | Format::Png | Format::WebP)
+}
+
 /// Whether more than eight bits of a sample may show: where pixels are sharpened or handed over, as all but moving them about
 /// may bring out what lies between two of 256 steps, and where an encoder does not round.
 fn is_fine(conversion: &Conversion<'_>) -> bool {
-    let shows = |step: &Step| matches!(Part::of(step), Part::Blur(_) | Part::Magick);
+    let shows = |step: &Step| {
+        matches!(
+            Part::of(step),
+            Part::Blur(_) | Part::Flatten | Part::AlphaRemove | Part::Magick
+        )
+    };
     *conversion.format != Format::Jpeg || conversion.steps.iter().any(shows)
 }
 
@@ -125,7 +145,7 @@ pub(super) fn count(steps: &[Step]) -> usize {
 pub(super) fn outlook(extension: Option<&str>, steps: &[Step], format: &Format) -> Engine {
     let source = extension.and_then(Format::from_extension);
     match source {
-        Some(Ok(Format::Jpeg | Format::Png)) => expect(steps, format),
+        Some(Ok(Format::Jpeg | Format::Png | Format::WebP)) => expect(steps, format),
         _ => Engine::Magick,
     }
 }
@@ -202,9 +222,19 @@ impl Lane<'_> {
             return Ok(None);
         }
         // ImageMagick's encoder for PNG makes more of a table of colours than is known here.
-        let is_ready = !self.is_indexed || *conversion.format == Format::Jpeg;
-        let is_native = matches!(conversion.format, Format::Jpeg | Format::Png);
-        if steps.is_empty() && is_native && !conversion.separate && is_ready {
+        let is_ready = !self.is_indexed || *conversion.format != Format::Png;
+        if steps.is_empty() && has_encoder(conversion.format) && !conversion.separate && is_ready {
+            if let Pixels::Fine(raster) = &self.pixels
+                && *conversion.format == Format::Png
+                && self.stand_in.is_deep()
+                && png::is_deep(raster)
+            {
+                let encoded = encode_png(&mut self.stand_in, conversion, raster)?;
+                return match encoded {
+                    Some(bytes) => Ok(Some(self.stand_in.encoded(bytes, raster, Engine::Native))),
+                    None => self.stand_in.finish(raster, steps, conversion).map(Some),
+                };
+            }
             let eight = match &self.pixels {
                 Pixels::Fine(raster) if *conversion.format == Format::Png => {
                     Cow::Owned(raster.cut_to_eight())
@@ -239,18 +269,25 @@ impl Lane<'_> {
                 self.turn = self.turn.then(turn);
                 self.stand_in.set_page(page);
             }
-            Part::Resize(geometry) | Part::Thumbnail(geometry) => {
+            Part::Resize(geometry)
+            | Part::Thumbnail(geometry)
+            | Part::Sample(geometry)
+            | Part::Scale(geometry) => {
                 let facts = self.stand_in.facts()?;
-                let size = self.stand_in.resized(geometry, self.size());
-                let (Some(size), Ok(filter)) = (size, facts.filter) else {
+                let Some(size) = self.stand_in.resized(geometry, self.size()) else {
                     return Ok(None);
                 };
-                return if matches!(Part::of(step), Part::Resize(_)) {
-                    self.resize(size, filter)
-                } else {
-                    self.thumbnail(size, filter)
+                return match (Part::of(step), facts.filter) {
+                    (Part::Sample(_), _) => self.sample(size),
+                    (Part::Scale(_), _) => self.scale(size),
+                    (Part::Resize(_), Ok(filter)) => self.resize(size, filter),
+                    (_, Ok(filter)) => self.thumbnail(size, filter),
+                    (_, Err(())) => Ok(None),
                 };
             }
+            Part::Flatten => return self.flatten(),
+            Part::AlphaOff => return self.without_alpha(false, step),
+            Part::AlphaRemove => return self.without_alpha(true, step),
             Part::Crop(geometry) => return self.crop(geometry),
             Part::Extent(geometry) => return self.extent(geometry),
             Part::Blur(blur) => return self.blur(blur),
@@ -317,8 +354,9 @@ impl Lane<'_> {
         {
             return self.take(result);
         }
-        self.replace(eighths, |pixels| {
-            resample(&mut *pixels.rows(), &to, is_fine, stop)
+        self.replace(eighths, |pixels| match pixels {
+            Pixels::Fine(raster) => Ok(Pixels::Fine(deep::resample(raster, &to, stop)?)),
+            _ => resample(&mut *pixels.rows(), &to, is_fine, stop),
         })
     }
 
@@ -355,12 +393,18 @@ impl Lane<'_> {
             let meant = if shrinks(2) { times(2) } else { sampled };
             let mean = self.to(sampled, meant, Filter::Box);
             let last = self.to(meant, size, filter.unwrap_or(Filter::LanczosSharp));
-            let columns = along(from.0, sampled.0);
-            let lines = along(from.1, sampled.1);
+            let columns = along(from.0, sampled.0, 0.5);
+            let lines = along(from.1, sampled.1, 0.5);
             let (columns, lines) = self.turn.axes(columns, lines, from);
             let eighths = self.eighths(from, size);
             let is_fine = is_fine(self.conversion);
             let done = self.replace(eighths, |pixels| {
+                if let Pixels::Fine(raster) = pixels {
+                    let sampled = shrinks(4).then_some((&columns[..], &lines[..]));
+                    let mean = shrinks(2).then_some(&mean);
+                    let thumbnail = deep::thumbnail(raster, sampled, mean, &last, stop)?;
+                    return Ok(Pixels::Fine(thumbnail));
+                }
                 let mut rows = pixels.rows();
                 if eighths < WHOLE || !shrinks(2) {
                     return resample(&mut *rows, &last, is_fine, stop);
@@ -550,51 +594,17 @@ impl Lane<'_> {
     }
 }
 
-/// Encodes a picture as ImageMagick would, if that is known.
-fn encode(
-    stand_in: &mut StandIn<'_>,
-    conversion: &Conversion<'_>,
-    raster: &Raster,
-) -> Result<Option<Bytes>> {
-    match conversion.format {
-        Format::Jpeg => {
-            let is_gray = raster.gray || raster.channels <= 2;
-            let mut pixel = Raster::new(1, 1, 3);
-            if !is_gray {
-                pixel.samples[0] = u8::MAX;
-            }
-            let like = stand_in.encode(conversion.format, &pixel)?;
-            Ok(jpeg::encode(&like.bytes, like.quality, raster))
-        }
-        Format::Png => {
-            let size = (raster.width, raster.height);
-            let is_plain = !raster.gray || raster.channels <= 2;
-            let is_told = conversion.steps.iter().any(plan::is_about_png);
-            if !is_plain || is_told || !stand_in.page().is_covered(size) {
-                return Ok(None);
-            }
-            let sample = png::sample(raster);
-            let page = stand_in.page();
-            stand_in.set_page(Page::of((sample.width, sample.height)));
-            let like = stand_in.encode(conversion.format, &sample)?;
-            stand_in.set_page(page);
-            Ok(png::encode(&like.bytes, like.set_quality, raster))
-        }
-        _ => Ok(None),
-    }
-}
-
-/// Which samples are taken when a side loses some: those in the middle of where they stand for others.
+/// Which samples are taken when a side gets another length: those at a place, from 0 to 1, in what they stand for.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "sizes of images are far below 2^52, and positions are within the image"
 )]
-fn along(from: usize, to: usize) -> Vec<usize> {
-    const MIDDLE: f64 = 0.5 - 1.0e-12;
+fn along(from: usize, to: usize, place: f64) -> Vec<usize> {
+    const EPSILON: f64 = 1.0e-12;
     (0..to)
-        .map(|at| ((at as f64 + MIDDLE) * from as f64 / to as f64) as usize)
+        .map(|at| ((at as f64 + (place - EPSILON)) * from as f64 / to as f64) as usize)
         .collect()
 }
 

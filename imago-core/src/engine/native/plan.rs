@@ -10,11 +10,16 @@ pub(super) enum Part<'a> {
     Apart,
     Resize(&'a str),
     Thumbnail(&'a str),
+    Sample(&'a str),
+    Scale(&'a str),
     Crop(&'a str),
     Extent(&'a str),
     AutoOrient,
     Turn(Turn),
     Blur(Blur),
+    Flatten,
+    AlphaOff,
+    AlphaRemove,
     /// It is ImageMagick's, and so is everything behind it.
     Magick,
 }
@@ -138,8 +143,16 @@ const APART: &[&str] = &[
     "-units",
 ];
 
-/// Defines that only encoders look at.
-const DEFINES: &[&str] = &["jpeg:", "png:", "webp:", "heic:", "tiff:", "avif:"];
+/// Defines that only encoders look at, and one that the native engine heeds.
+const DEFINES: &[&str] = &[
+    "jpeg:",
+    "png:",
+    "webp:",
+    "heic:",
+    "tiff:",
+    "avif:",
+    "sample:offset=",
+];
 
 /// Those of them that the native encoder does not heed, and those that are more than a word about coding.
 const NOT_DEFINES: &[&str] = &[
@@ -158,7 +171,7 @@ impl<'a> Part<'a> {
         let is_plain = if APART.contains(&step.option) {
             !step.arguments.iter().any(|argument| argument.contains('%'))
         } else {
-            step.option == "-define" || is_geometry(argument)
+            matches!(step.option, "-define" | "-alpha" | "-layers") || is_geometry(argument)
         };
         match step.option {
             _ if !is_plain => Self::Magick,
@@ -175,6 +188,12 @@ impl<'a> Part<'a> {
             }
             "-resize" => Self::Resize(argument),
             "-thumbnail" => Self::Thumbnail(argument),
+            "-sample" => Self::Sample(argument),
+            "-scale" => Self::Scale(argument),
+            "-flatten" => Self::Flatten,
+            "-layers" if argument.eq_ignore_ascii_case("flatten") => Self::Flatten,
+            "-alpha" if argument.eq_ignore_ascii_case("off") => Self::AlphaOff,
+            "-alpha" if argument.eq_ignore_ascii_case("remove") => Self::AlphaRemove,
             "-crop" => Self::Crop(argument),
             "-extent" => Self::Extent(argument),
             "-auto-orient" => Self::AutoOrient,
@@ -192,6 +211,16 @@ impl<'a> Part<'a> {
             },
             _ => Self::Magick,
         }
+    }
+}
+
+impl Part<'_> {
+    /// Whether it gives the picture another size by its pixels.
+    pub(super) fn resizes(self) -> bool {
+        matches!(
+            self,
+            Self::Resize(_) | Self::Thumbnail(_) | Self::Sample(_) | Self::Scale(_)
+        )
     }
 }
 
@@ -236,6 +265,9 @@ mod tests {
             ("-rotate 90 -rotate 45", 1),
             ("-fill pattern:bricks -resize 5", 0),
             ("-resize 5 -identify", 0),
+            ("-sample 50% -scale 20x -define sample:offset=20", 3),
+            ("-background red -flatten -layers flatten -layers merge", 3),
+            ("-alpha Remove -alpha off -alpha on", 2),
         ] {
             let pipeline: crate::Pipeline = operations.parse().expect(operations);
             assert_eq!(pipeline.native_steps(), native, "{operations}");

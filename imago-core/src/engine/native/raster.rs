@@ -1,11 +1,12 @@
 //! Pixels in memory, and rows of them on their way.
 
 use std::borrow::Cow;
+use std::hash::Hash;
 
 use crate::error::Result;
 
 /// How a sample is kept: in eight bits, or in the sixteen that ImageMagick reckons with.
-pub(crate) trait Depth: Copy + Default + PartialEq {
+pub(crate) trait Depth: Copy + Default + Eq + Hash {
     /// How many bits it has.
     const BITS: u32;
 
@@ -14,6 +15,12 @@ pub(crate) trait Depth: Copy + Default + PartialEq {
 
     /// The nearest to a number from 0 to 255.
     fn round(sample: f32) -> Self;
+
+    /// Whether eight bits say it all.
+    fn is_byte(self) -> bool;
+
+    /// The bytes of some samples as files have them, the high ones first.
+    fn to_bytes(samples: &[Self]) -> Cow<'_, [u8]>;
 }
 
 /// So large that the last bit of the fraction stands for one.
@@ -39,6 +46,14 @@ impl Depth for u8 {
     fn round(sample: f32) -> Self {
         (sample + WHOLE).to_bits() as Self
     }
+
+    fn is_byte(self) -> bool {
+        true
+    }
+
+    fn to_bytes(samples: &[Self]) -> Cow<'_, [u8]> {
+        Cow::Borrowed(samples)
+    }
 }
 
 #[expect(
@@ -60,6 +75,17 @@ impl Depth for u16 {
     )]
     fn round(sample: f32) -> Self {
         (257.0 * sample + WHOLE).to_bits() as Self
+    }
+
+    fn is_byte(self) -> bool {
+        self.is_multiple_of(257)
+    }
+
+    fn to_bytes(samples: &[Self]) -> Cow<'_, [u8]> {
+        samples
+            .iter()
+            .flat_map(|sample| sample.to_be_bytes())
+            .collect()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::raster::Rows;
 use super::source::Source;
-use super::{WHOLE, expect, jpeg, png};
+use super::{WHOLE, expect, jpeg, png, webp};
 use crate::engine::magick::lane::fits;
 use crate::engine::{Engine, Format, Input, Layout, Limits, Planes, Stop};
 use crate::error::Result;
@@ -29,7 +29,9 @@ pub(crate) fn layout(
     if expect(steps, format) == Engine::Magick {
         return None;
     }
-    let layout = jpeg::layout(bytes).or_else(|| png::layout(bytes))?;
+    let layout = jpeg::layout(bytes)
+        .or_else(|| png::layout(bytes))
+        .or_else(|| webp::layout(bytes))?;
     let (width, height) = (u64::from(layout.width), u64::from(layout.height));
     let fits = width <= limits.width && height <= limits.height && width * height <= limits.pixels;
     fits.then_some(layout)
@@ -155,6 +157,14 @@ mod tests {
             ),
             (&["-colors", "200"], "png8:-", "rgb:-", 3),
             (&["-colorspace", "Gray"], "png:-", "gray:-", 1),
+            (&["-quality", "70"], "webp:-", "rgb:-", 3),
+            (&["-quality", "100"], "webp:-", "rgb:-", 3),
+            (
+                &["-alpha", "on", "-channel", "A", "-evaluate", "set", "40%"],
+                "webp:-",
+                "rgba:-",
+                4,
+            ),
         ] {
             let png = images::make("png", 61, 43);
             let file = images::magick_with([&["-"], options, &[made]].concat(), &png).stdout;
@@ -189,6 +199,13 @@ mod tests {
         };
         assert_eq!(samples(&whole, other), None);
         assert_eq!(samples(&object(images::make("gif", 60, 40)), layout), None);
+        let webp = images::make("webp", 60, 40);
+        assert!(samples(&object(webp.clone()), layout).is_some());
+        assert_eq!(samples(&object(webp.slice(..webp.len() / 2)), layout), None);
+        let mut moves = vec!["-", "(", "+clone", "-negate", ")"];
+        moves.extend(["-loop", "0", "webp:-"]);
+        let moves = images::magick_with(moves, &webp).stdout;
+        assert_eq!(samples(&object(moves.into()), layout), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::planes::Bands;
 use super::raster::Rows;
-use super::{jpeg, png};
+use super::{jpeg, png, webp};
 use crate::engine::{Decoded, Planes, Stop};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -10,6 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 pub(super) enum Source<'a> {
     Jpeg(jpeg::Decoder<'a>),
     Png(Box<png::Lines<'a>>),
+    WebP(webp::Lines<'a>),
     /// It has been decoded before.
     Memory(Memory<'a>),
 }
@@ -47,6 +48,16 @@ impl<'a> Source<'a> {
                 format: "JPEG",
             });
         }
+        if let Some(tiny) = webp::stand_in(bytes, stop) {
+            return Some(Opened {
+                source: match memory {
+                    Some(memory) => memory,
+                    None => Self::WebP(webp::Lines::open(bytes)?),
+                },
+                tiny,
+                format: "WEBP",
+            });
+        }
         Some(Opened {
             tiny: png::stand_in(bytes)?,
             source: match memory {
@@ -66,6 +77,7 @@ impl<'a> Source<'a> {
         match self {
             Self::Jpeg(decoder) => decoder.channels() == 1,
             Self::Png(lines) => lines.is_indexed(),
+            Self::WebP(_) => false,
             Self::Memory(memory) => memory.decoded.layout.is_indexed,
         }
     }
@@ -74,6 +86,7 @@ impl<'a> Source<'a> {
     pub(super) fn start(&mut self, eighths: u32) -> Option<()> {
         match self {
             Self::Jpeg(decoder) => decoder.start(eighths),
+            Self::WebP(lines) => lines.start(),
             Self::Png(_) | Self::Memory(_) => Some(()),
         }
     }
@@ -82,7 +95,7 @@ impl<'a> Source<'a> {
     pub(super) fn start_planes(&mut self, eighths: u32) -> Option<Planes> {
         match self {
             Self::Jpeg(decoder) => decoder.start_planes(eighths),
-            Self::Png(_) => None,
+            Self::Png(_) | Self::WebP(_) => None,
             Self::Memory(memory) => memory.decoded.layout.planes,
         }
     }
@@ -91,7 +104,7 @@ impl<'a> Source<'a> {
     pub(super) fn next_band<'r>(&'r mut self, room: &'r mut [u8]) -> Result<&'r [u8]> {
         match self {
             Self::Jpeg(decoder) => decoder.read_band(room).map(|()| &*room),
-            Self::Png(_) => Err(no_planes()),
+            Self::Png(_) | Self::WebP(_) => Err(no_planes()),
             Self::Memory(memory) => {
                 let from = memory.done * room.len();
                 memory.done += 1;
@@ -105,7 +118,7 @@ impl<'a> Source<'a> {
     pub(super) fn rewind(&mut self) -> Option<()> {
         match self {
             Self::Jpeg(decoder) => decoder.rewind(),
-            Self::Png(_) => None,
+            Self::Png(_) | Self::WebP(_) => None,
             Self::Memory(memory) => {
                 memory.done = 0;
                 Some(())
@@ -119,7 +132,7 @@ impl<'a> Source<'a> {
             Self::Jpeg(decoder) => decoder.finish(),
             Self::Png(lines) => lines.finish(),
             // Else it would not be there.
-            Self::Memory(_) => true,
+            Self::WebP(_) | Self::Memory(_) => true,
         }
     }
 }
@@ -129,6 +142,7 @@ impl Rows for Source<'_> {
         match self {
             Self::Jpeg(decoder) => decoder.size().0,
             Self::Png(lines) => lines.width(),
+            Self::WebP(lines) => lines.width(),
             Self::Memory(memory) => memory.decoded.layout.width as usize,
         }
     }
@@ -137,6 +151,7 @@ impl Rows for Source<'_> {
         match self {
             Self::Jpeg(decoder) => decoder.size().1,
             Self::Png(lines) => lines.height(),
+            Self::WebP(lines) => lines.height(),
             Self::Memory(memory) => memory.decoded.layout.height as usize,
         }
     }
@@ -145,6 +160,7 @@ impl Rows for Source<'_> {
         match self {
             Self::Jpeg(decoder) => decoder.channels(),
             Self::Png(lines) => lines.channels(),
+            Self::WebP(lines) => lines.channels(),
             Self::Memory(memory) => memory.decoded.layout.channels.into(),
         }
     }
@@ -153,6 +169,7 @@ impl Rows for Source<'_> {
         match self {
             Self::Jpeg(decoder) => decoder.read(rows),
             Self::Png(lines) => lines.read(rows),
+            Self::WebP(lines) => lines.read(rows),
             Self::Memory(memory) => {
                 memory.read(rows);
                 Ok(())
@@ -161,13 +178,16 @@ impl Rows for Source<'_> {
     }
 
     fn next<'r>(&'r mut self, room: &'r mut [u8]) -> Result<&'r [u8]> {
-        if let Self::Memory(memory) = self
-            && memory.decoded.layout.planes.is_none()
-        {
-            return Ok(memory.take(room.len()));
+        match self {
+            Self::WebP(lines) => lines.next(room),
+            Self::Memory(memory) if memory.decoded.layout.planes.is_none() => {
+                Ok(memory.take(room.len()))
+            }
+            _ => {
+                self.read(room)?;
+                Ok(room)
+            }
         }
-        self.read(room)?;
-        Ok(room)
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::io::Cursor;
 
-use png::{ColorType, Decoder, Reader, Transformations};
+use png::{BitDepth, ColorType, Decoder, Reader, Transformations};
 
-use crate::engine::native::raster::Rows;
+use crate::engine::Stop;
+use crate::engine::native::raster::{Raster, Rows};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Decodes an image row by row.
@@ -14,6 +15,8 @@ pub(in crate::engine::native) struct Lines<'a> {
     height: usize,
     channels: usize,
     palette: Option<Vec<[u8; 3]>>,
+    /// Whether samples have sixteen bits.
+    is_deep: bool,
 }
 
 impl<'a> Lines<'a> {
@@ -38,6 +41,7 @@ impl<'a> Lines<'a> {
                 ColorType::Rgb | ColorType::Indexed => 3,
                 ColorType::Rgba => 4,
             },
+            is_deep: info.bit_depth == BitDepth::Sixteen,
             palette,
             reader,
         })
@@ -45,7 +49,30 @@ impl<'a> Lines<'a> {
 
     /// Whether ImageMagick has the pixels as indexes into a table.
     pub(in crate::engine::native) fn is_indexed(&self) -> bool {
-        self.channels == 1 || self.palette.is_some()
+        (self.channels == 1 && !self.is_deep) || self.palette.is_some()
+    }
+
+    /// Whether it is to be [read as a whole](Self::read_deep).
+    pub(in crate::engine::native) fn is_deep(&self) -> bool {
+        self.is_deep
+    }
+
+    /// Reads a picture of sixteen bits a sample. `None` for a damaged one.
+    pub(in crate::engine::native) fn read_deep(mut self, stop: &Stop) -> Option<Raster<u16>> {
+        let mut raster = Raster::new(self.width, self.height, self.channels);
+        let stride = raster.stride();
+        for row in raster.samples.chunks_exact_mut(stride) {
+            let line = self.reader.next_row().ok()??;
+            let (samples, _) = line.data().as_chunks();
+            for (to, sample) in row.iter_mut().zip(samples) {
+                *to = u16::from_be_bytes(*sample);
+            }
+            if stop.is_due() {
+                return None;
+            }
+        }
+        raster.look_for_colors();
+        self.finish().then_some(raster)
     }
 
     /// Whether the file was whole. Nothing can be read after.
@@ -69,6 +96,9 @@ impl Rows for Lines<'_> {
 
     fn read(&mut self, rows: &mut [u8]) -> Result<()> {
         let damaged = || Error::new(ErrorKind::BadImage, "it is a damaged PNG image");
+        if self.is_deep {
+            return Err(damaged());
+        }
         for row in rows.chunks_exact_mut(self.width * self.channels) {
             let line = self.reader.next_row();
             let line = line.map_err(|error| damaged().with_source(error))?;

@@ -11,13 +11,13 @@ use pulp::{Arch, Simd, WithSimd};
 use zlib_rs::{DeflateConfig, Method, ReturnCode, Strategy, compress_bound, compress_slice};
 
 use super::{Chunks, Header, SIGNATURE, write_chunk};
-use crate::engine::native::raster::Raster;
+use crate::engine::native::raster::{Depth, Raster};
 
 /// A picture of one row that shows whatever ImageMagick's encoder looks for before it chooses how to store one: as many
-/// colours, and the same kinds of alpha.
+/// colours, the same kinds of alpha, and as many bits.
 ///
 /// It takes palettes for up to 256 colours, and leaves out what is not needed: alpha where all is opaque, for example.
-pub(in crate::engine::native) fn sample(raster: &Raster) -> Raster {
+pub(in crate::engine::native) fn sample<T: Depth>(raster: &Raster<T>) -> Raster<T> {
     /// More colours than any palette holds.
     const MANY: usize = 260;
     let mut seen = HashSet::new();
@@ -25,18 +25,23 @@ pub(in crate::engine::native) fn sample(raster: &Raster) -> Raster {
     let channels = raster.channels;
     let has_alpha = channels.is_multiple_of(2);
     let (mut is_mixed, mut is_clear) = (!has_alpha, !has_alpha);
+    let (clear, opaque) = (T::from_byte(0), T::from_byte(u8::MAX));
+    let mut is_deep = T::BITS == 8;
     for pixel in raster.samples.chunks_exact(channels) {
-        if seen.len() >= MANY && is_mixed && is_clear {
+        if seen.len() >= MANY && is_mixed && is_clear && is_deep {
             break;
         }
         let alpha = pixel[channels - 1];
-        let shows_alpha = (!is_mixed && !matches!(alpha, 0 | 255)) || (!is_clear && alpha == 0);
-        let mut color = [0; 4];
+        let mixes = alpha != clear && alpha != opaque;
+        let is_wide = needs_more_bits(pixel);
+        let shows = (!is_mixed && mixes) || (!is_clear && alpha == clear) || (!is_deep && is_wide);
+        let mut color = [clear; 4];
         color[..channels].copy_from_slice(pixel);
-        if (seen.len() < MANY || shows_alpha) && seen.insert(color) {
+        if (seen.len() < MANY || shows) && seen.insert(color) {
             samples.extend_from_slice(pixel);
-            is_mixed |= !matches!(alpha, 0 | 255);
-            is_clear |= alpha == 0;
+            is_mixed |= mixes;
+            is_clear |= alpha == clear;
+            is_deep |= is_wide;
         }
     }
     Raster {
@@ -47,14 +52,26 @@ pub(in crate::engine::native) fn sample(raster: &Raster) -> Raster {
     }
 }
 
+/// Whether a pixel's colours take more than eight bits a sample. Of its alpha ImageMagick does not ask.
+fn needs_more_bits<T: Depth>(pixel: &[T]) -> bool {
+    let colors = &pixel[..pixel.len() - usize::from(pixel.len().is_multiple_of(2))];
+    !colors.iter().all(|sample| sample.is_byte())
+}
+
+/// Whether a picture is stored with more than eight bits a sample.
+pub(in crate::engine::native) fn is_deep<T: Depth>(raster: &Raster<T>) -> bool {
+    let mut pixels = raster.samples.chunks_exact(raster.channels);
+    pixels.any(needs_more_bits)
+}
+
 /// Encodes a picture as ImageMagick encoded its [`sample`], with all chunks of that but those of the pixels.
 ///
 /// `quality` is ImageMagick's: tens for the level of compression, and ones for the filter of rows. `None` for what is not
-/// stored in eight bits a channel, as the picture has it, or not with a filter chosen for each row.
-pub(in crate::engine::native) fn encode(
+/// stored in as many bits a channel as the picture has, or not with a filter chosen for each row.
+pub(in crate::engine::native) fn encode<T: Depth>(
     like: &[u8],
     quality: usize,
-    raster: &Raster,
+    raster: &Raster<T>,
 ) -> Option<Bytes> {
     /// ImageMagick's default.
     const DEFAULT: usize = 75;
@@ -77,7 +94,7 @@ pub(in crate::engine::native) fn encode(
         3 => 2,
         _ => 6,
     };
-    if header.depth() != 8 || header.color() != color || header.is_interlaced() {
+    if u32::from(header.depth()) != T::BITS || header.color() != color || header.is_interlaced() {
         return None;
     }
     let mut png = SIGNATURE.to_vec();
@@ -90,7 +107,10 @@ pub(in crate::engine::native) fn encode(
         match chunks.next()? {
             (b"IDAT", ..) if has_pixels => {}
             (b"IDAT", ..) => {
-                write_chunk(&mut png, *b"IDAT", &compress(&filter(raster), runs_only)?);
+                let bytes = T::to_bytes(&raster.samples);
+                let back = raster.channels * (T::BITS as usize / 8);
+                let rows = filter(&bytes, raster.width * back, back);
+                write_chunk(&mut png, *b"IDAT", &compress(&rows, runs_only)?);
                 has_pixels = true;
             }
             (b"IEND", _, whole) => {
@@ -146,19 +166,19 @@ fn deflate(bytes: &[u8], (strategy, level): (Strategy, i32)) -> Option<Vec<u8>> 
     (code == ReturnCode::Ok).then_some(out)
 }
 
-/// Filters each row by the filter that leaves the smallest numbers, and puts the filter's number before it.
-fn filter(raster: &Raster) -> Vec<u8> {
-    let stride = raster.stride();
+/// Filters each row by the filter that leaves the smallest numbers, and puts the filter's number before it. Neighbours are so
+/// many bytes apart.
+fn filter(bytes: &[u8], stride: usize, back: usize) -> Vec<u8> {
     let arch = Arch::new();
-    let mut out = Vec::with_capacity((stride + 1) * raster.height);
+    let mut out = Vec::with_capacity(bytes.len() + bytes.len() / stride);
     let nothing = vec![0; stride];
     let mut above = nothing.as_slice();
     let mut rows = [(); 5].map(|()| vec![0; stride]);
-    for row in raster.samples.chunks_exact(stride) {
+    for row in bytes.chunks_exact(stride) {
         let best = arch.dispatch(Choose {
             row,
             above,
-            channels: raster.channels,
+            back,
             rows: &mut rows,
         });
         out.push(best);
@@ -172,7 +192,7 @@ fn filter(raster: &Raster) -> Vec<u8> {
 struct Choose<'a> {
     row: &'a [u8],
     above: &'a [u8],
-    channels: usize,
+    back: usize,
     rows: &'a mut [Vec<u8>; 5],
 }
 
@@ -182,7 +202,7 @@ impl WithSimd for Choose<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> u8 {
-        let (row, above, back) = (self.row, self.above, self.channels);
+        let (row, above, back) = (self.row, self.above, self.back);
         let (first, rest) = (&row[..back], &row[back..]);
         let (first_above, rest_above) = (&above[..back], &above[back..]);
         let left = &row[..rest.len()];
@@ -239,4 +259,31 @@ fn predict(left: u8, above: u8, corner: u8) -> u8 {
     };
     // It is one of three bytes.
     nearest.to_le_bytes()[0]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_shows_what_is_looked_for() {
+        let mut raster: Raster<u16> = Raster::new(100, 10, 4);
+        for (pixel, number) in raster.samples.chunks_exact_mut(4).zip(0..) {
+            pixel.copy_from_slice(&[257 * (number % 256), 0, 257 * (number / 256), 65535]);
+        }
+        raster.samples[4 * 701 + 3] = 3;
+        raster.samples[4 * 807 + 3] = 0;
+        assert!(!is_deep(&raster), "of alpha nobody asks");
+        raster.samples[4 * 903] += 1;
+        assert!(is_deep(&raster));
+        let sample = sample(&raster);
+        assert_eq!((sample.width, sample.height), (263, 1));
+        assert!(is_deep(&sample));
+        let alphas: HashSet<_> = sample
+            .samples
+            .chunks_exact(4)
+            .map(|pixel| pixel[3])
+            .collect();
+        assert_eq!(alphas, HashSet::from([0, 3, 65535]));
+    }
 }

@@ -8,7 +8,7 @@ use zlib_rs::crc32;
 use crate::engine::Layout;
 
 pub(super) use decode::Lines;
-pub(super) use encode::{encode, sample};
+pub(super) use encode::{encode, is_deep, sample};
 
 const SIGNATURE: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
 
@@ -93,7 +93,7 @@ pub(super) fn stand_in(png: &[u8]) -> Option<Vec<u8>> {
     let header = Header {
         content: content.try_into().ok()?,
     };
-    if header.depth() != 8 || header.is_interlaced() {
+    if !matches!(header.depth(), 8 | 16) || header.is_interlaced() {
         return None;
     }
     let mut small = *header.content;
@@ -111,7 +111,7 @@ pub(super) fn stand_in(png: &[u8]) -> Option<Vec<u8>> {
                     6 => 4,
                     _ => return None,
                 };
-                write_chunk(&mut tiny, *b"IDAT", &pixel(samples));
+                write_chunk(&mut tiny, *b"IDAT", &pixel(samples * header.depth() / 8));
                 has_pixels = true;
             }
             (b"IEND", _, whole) => {
@@ -125,10 +125,10 @@ pub(super) fn stand_in(png: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// One black pixel of so many samples of eight bits, in a stream of zlib's that does not compress.
-fn pixel(samples: u8) -> Vec<u8> {
+/// One black pixel of so many bytes, in a stream of zlib's that does not compress.
+fn pixel(bytes: u8) -> Vec<u8> {
     // The pixel's line begins with the number of its filter.
-    let length = u16::from(samples) + 1;
+    let length = u16::from(bytes) + 1;
     let mut stream = vec![0x78, 0x01, 0x01];
     stream.extend(length.to_le_bytes());
     stream.extend((!length).to_le_bytes());
