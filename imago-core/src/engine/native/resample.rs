@@ -144,6 +144,11 @@ pub(super) fn sum_down<T: Sample>(
         for ((rows, share), sums) in sources.iter().zip(shares).zip(&mut sums) {
             T::sum(vectors, rows, index * BLOCK, share, sums);
         }
+        // Where there are fewer rows the others are like the last one, so that they stand out in nothing.
+        let (rows, others) = sums.split_at_mut(sources.len());
+        if let Some(last) = rows.last() {
+            others.fill(*last);
+        }
         let (columns, _) = columns.as_chunks_mut::<8>();
         for (index, columns) in columns.iter_mut().enumerate() {
             let mut eight = [[0.0; 8]; TOGETHER];

@@ -137,7 +137,9 @@ fn in_integers(weights: &[f32]) -> (Vec<i16>, f32) {
     let largest = weights
         .iter()
         .fold(0.0_f32, |most, weight| most.max(weight.abs()));
-    let fits = |bits: &i32| largest * 2.0_f32.powi(*bits) < f32::from(i16::MAX);
+    // With room for what rounding takes from all of them.
+    let room = i16::MAX - i16::try_from(weights.len() / 2 + 1).unwrap_or(i16::MAX);
+    let fits = |bits: &i32| largest * 2.0_f32.powi(*bits) < f32::from(room);
     let bits = (0..=MOST_BITS).rev().find(fits).unwrap_or(0);
     let one = 2.0_f32.powi(bits);
     let mut integers: Vec<i16> = weights
@@ -269,6 +271,11 @@ mod tests {
             assert_eq!(integers, expected, "{weights:?}");
             assert_eq!(one, unit, "{weights:?}");
         }
+        // Of two bits more, rounding would make the largest too large.
+        let tight = [0.4999, 0.4999, 0.000_013, 0.000_187];
+        let (integers, one) = in_integers(&tight);
+        let sum: i32 = integers.iter().map(|weight| i32::from(*weight)).sum();
+        assert_eq!(f64::from(sum) * f64::from(one), 1.0, "{integers:?}");
         let (integers, one) = in_integers(&[1.0 / 700.0; 700]);
         let sum: i32 = integers.iter().map(|weight| i32::from(*weight)).sum();
         assert_eq!((sum, one), (1 << 20, 1.0 / 1_048_576.0));
