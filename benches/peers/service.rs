@@ -12,7 +12,11 @@ use tokio::runtime::Runtime;
 use crate::library::url;
 use crate::parallel;
 use crate::peer::{Peer, Places, Request, Timing};
-use crate::worker::{IN_FLIGHT, present};
+use crate::worker::present;
+
+/// How many pictures a server is asked for at once where both cores are to be busy: so many that it has some to work on while
+/// others are on their way to it and back.
+pub(crate) const IN_FLIGHT: usize = 16;
 
 /// How long a server may take to start, and to answer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -142,8 +146,8 @@ impl Service {
         };
         let task = request.task;
         let source = call % task.sources.len();
-        let file = &task.sources[source];
-        let infile = s3.map_or_else(|| url(file), |s3| s3.url(&name(file)));
+        let copy = copy(&task.sources[source], call / task.sources.len());
+        let infile = s3.map_or_else(|| url(&self.folder.join(&copy)), |s3| s3.url(&copy));
         let target = |index: usize, format: &str| match (request.keep, s3) {
             (Some(keep), _) => url(&crate::kept(keep, source, index, format)),
             (None, Some(s3)) => s3.url(&format!("out/{call}-{index}.{format}")),
@@ -231,15 +235,25 @@ impl Service {
         Ok(bytes)
     }
 
-    /// Puts the sources where the server reads them, unless they are there.
+    /// Puts the sources where the server reads them, unless they are there. Each job that is in flight has its own, or the
+    /// server would decode once for all of them.
     fn provide(&self, request: Request<'_>) -> Result<(), String> {
-        let Protocol::Jobs { s3: Some(s3) } = self.protocol else {
+        let Protocol::Jobs { s3 } = self.protocol else {
             return Ok(());
         };
         for file in &request.task.sources {
-            if !s3.exists(&name(file)) {
-                let bytes = std::fs::read(file).map_err(|error| error.to_string())?;
-                s3.put(&name(file), bytes);
+            for number in 0..IN_FLIGHT {
+                let copy = copy(file, number);
+                let error = |error: std::io::Error| format!("`{copy}`: {error}");
+                match s3 {
+                    Some(s3) if !s3.exists(&copy) => {
+                        s3.put(&copy, std::fs::read(file).map_err(error)?);
+                    }
+                    None if !self.folder.join(&copy).exists() => {
+                        std::fs::copy(file, self.folder.join(&copy)).map_err(error)?;
+                    }
+                    _ => {}
+                }
             }
         }
         Ok(())
@@ -274,6 +288,11 @@ impl Peer for Service {
     fn process(&self) -> Option<u32> {
         Some(self.process.id())
     }
+}
+
+/// The name of a source's copy for a job.
+fn copy(file: &Path, job: usize) -> String {
+    format!("{}-{}", job % IN_FLIGHT, name(file))
 }
 
 fn name(file: &Path) -> String {

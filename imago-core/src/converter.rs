@@ -830,9 +830,14 @@ impl Converter {
         };
         let mut took = Duration::ZERO;
         let decode = async {
-            let decoded;
-            let decode = self.0.pool.decode(plan.timeout, source.clone(), layout);
-            (decoded, took) = decode.await;
+            let decode = |layout| self.0.pool.decode(plan.timeout, source.clone(), layout);
+            let mut decoded;
+            (decoded, took) = decode(layout).await;
+            if let (Ok(None), Some(pixels)) = (&decoded, layout.without_planes()) {
+                let also;
+                (decoded, also) = decode(pixels).await;
+                took += also;
+            }
             decoded
         };
         let drawn = share.pixels(layout, decode).await?;

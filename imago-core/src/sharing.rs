@@ -292,7 +292,7 @@ impl Share {
         if !self.is_wanted_by_others() {
             return Ok(None);
         }
-        let Some(room) = self.sharing.room(layout.bytes()) else {
+        let Some(room) = self.sharing.room(layout.most_bytes()) else {
             return Ok(None);
         };
         let pixels = match decode.await {

@@ -17,6 +17,20 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
+    /// The same in pixels, if it is in planes: for a picture that they turned out not to be for.
+    pub(crate) fn without_planes(self) -> Option<Self> {
+        self.planes.is_some().then_some(Self {
+            planes: None,
+            ..self
+        })
+    }
+
+    /// How many bytes they take at most: until they are there, it is not known whether they can be in planes.
+    pub(crate) fn most_bytes(self) -> u64 {
+        let pixels = self.without_planes();
+        pixels.map_or(self.bytes(), |pixels| pixels.bytes().max(self.bytes()))
+    }
+
     /// How many bytes they take.
     pub(crate) fn bytes(self) -> u64 {
         match self.planes {

@@ -250,6 +250,8 @@ pub(crate) fn all() -> Vec<Case> {
         "restarts.jpg",
         "colorless.jpg",
         "large.jpg",
+        "vivid.jpg",
+        "garish.jpg",
         "text.jpg",
         "odd.jpg",
         "wide.jpg",

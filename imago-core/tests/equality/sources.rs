@@ -26,6 +26,15 @@ const SOURCES: &[(&str, &str)] = &[
         "chelsea.png -colorspace Gray -type TrueColor -quality 85",
     ),
     ("large.jpg", "chelsea.png -resize 1703x1133! -quality 85"),
+    // Colours that lie outside of RGB between decoding and converting: some, and many.
+    (
+        "vivid.jpg",
+        "chelsea.png -modulate 105,170 -sampling-factor 2x2 -quality 90",
+    ),
+    (
+        "garish.jpg",
+        "chelsea.png -modulate 110,400 -sampling-factor 2x2 -quality 90",
+    ),
     (
         "edges.jpg",
         "-size 203x151 pattern:checkerboard -normalize -fill red -draw 'rectangle 20,20 90,80' -fill black -draw 'line 0,0 202,150' -quality 96",

@@ -2,7 +2,7 @@
 
 use super::raster::Rows;
 use super::source::Source;
-use super::{WHOLE, expect, jpeg, png, webp};
+use super::{WHOLE, expect, jpeg, planar, png, webp};
 use crate::engine::magick::lane::fits;
 use crate::engine::{Engine, Format, Input, Layout, Limits, Planes, Stop};
 use crate::error::Result;
@@ -37,8 +37,9 @@ pub(crate) fn layout(
     fits.then_some(layout)
 }
 
-/// Decodes a source and hands its rows to `write`, in order. Says whether all of them are there, and sound: of an image
-/// that is damaged it gives no reason, because each conversion has its own words for it.
+/// Decodes a source and hands its rows, or bands of its planes, to `write`, in order. Says whether all of them are there, and
+/// sound: of an image that is damaged it gives no reason, because each conversion has its own words for it. Planes must be
+/// such that they can be resampled, see [`planar`].
 pub(crate) fn decode(
     source: &Input,
     layout: Layout,
@@ -60,33 +61,57 @@ pub(crate) fn decode(
     if !is_as_told || !fits((width, height)) {
         return Ok(false);
     }
-    let has_started = if layout.planes.is_some() {
-        source.start_planes(WHOLE) == layout.planes
-    } else {
-        source.start(WHOLE).is_some()
+    let is_whole = match layout.planes {
+        Some(planes) => decode_planes(&mut source, planes, stop, write)?,
+        None => decode_rows(&mut source, stop, write)?,
     };
-    if !has_started {
+    Ok(is_whole && source.finish())
+}
+
+fn decode_planes(
+    source: &mut Source<'_>,
+    planes: Planes,
+    stop: &Stop,
+    write: &mut dyn FnMut(&[u8]) -> Result<()>,
+) -> Result<bool> {
+    if source.start_planes(WHOLE) != Some(planes) {
         return Ok(false);
     }
-    let (rows, stride) = match layout.planes {
-        Some(planes) => (usize::from(planes.luma.rows), 0),
-        None => (BAND, width * channels),
-    };
-    let mut room = vec![0; layout.planes.map_or(rows * stride, Planes::band)];
-    for row in (0..height).step_by(rows) {
-        let read = if layout.planes.is_some() {
-            source.next_band(&mut room).map(<[u8]>::len)
-        } else {
-            let length = rows.min(height - row) * stride;
-            source.read(&mut room[..length]).map(|()| length)
-        };
+    let mut reader = planar::Reader::new(source, planes);
+    while !reader.is_done() {
+        let band = reader.next();
         stop.check()?;
-        let Ok(length) = read else {
+        let Ok(Some(band)) = band else {
             return Ok(false);
         };
-        write(&room[..length])?;
+        write(band.bytes)?;
     }
-    Ok(source.finish())
+    Ok(true)
+}
+
+fn decode_rows(
+    source: &mut Source<'_>,
+    stop: &Stop,
+    write: &mut dyn FnMut(&[u8]) -> Result<()>,
+) -> Result<bool> {
+    if source.start(WHOLE).is_none() {
+        return Ok(false);
+    }
+    let stride = source.width() * source.channels();
+    let mut band = vec![0; BAND * stride];
+    let mut left = source.height();
+    while left > 0 {
+        let count = left.min(BAND);
+        let rows = &mut band[..count * stride];
+        let read = source.read(rows);
+        stop.check()?;
+        if read.is_err() {
+            return Ok(false);
+        }
+        write(rows)?;
+        left -= count;
+    }
+    Ok(true)
 }
 
 #[cfg(test)]
@@ -199,6 +224,8 @@ mod tests {
         };
         assert_eq!(samples(&whole, other), None);
         assert_eq!(samples(&object(images::make("gif", 60, 40)), layout), None);
+        let layout = layout.without_planes().expect("it was in planes");
+        assert!(samples(&whole, layout).is_some());
         let webp = images::make("webp", 60, 40);
         assert!(samples(&object(webp.clone()), layout).is_some());
         assert_eq!(samples(&object(webp.slice(..webp.len() / 2)), layout), None);

@@ -82,6 +82,11 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// Whether it has been decoded before, at its full size.
+    pub(super) fn is_decoded(&self) -> bool {
+        matches!(self, Self::Memory(_))
+    }
+
     /// Starts to decode, at so many eighths of the size if that can be.
     pub(super) fn start(&mut self, eighths: u32) -> Option<()> {
         match self {

@@ -1,7 +1,8 @@
 //! Decodes the most usual JPEG files by itself: sequential ones with Huffman codes, in YCbCr, in a single scan.
 //!
 //! Two thirds of what it takes to make such a picture smaller is to decode it, and half of that is Huffman's codes, where
-//! this decoder is faster than libjpeg. Its planes are those of libjpeg to the bit. What it is not sure of, it leaves.
+//! this decoder is faster than libjpeg. Its planes are those of libjpeg to the bit, unless frequencies are larger
+//! than any encoder writes, where libjpeg's sums wrap. What it is not sure of, it leaves.
 #![expect(
     clippy::inline_always,
     reason = "what is not inlined into a dispatch is compiled for the oldest processor"
@@ -415,6 +416,57 @@ mod tests {
             damaged[place..][..bytes.len()].copy_from_slice(bytes);
             assert!(decoded(&damaged).is_none(), "{bytes:x?} at {place}");
         }
+    }
+
+    /// Whatever is done to a file, it is either decoded as by libjpeg, which finds nothing wrong with it, or left.
+    #[test]
+    fn spoilt_files_are_decoded_like_libjpeg_or_not_at_all() {
+        let stop = Stop::after(Duration::from_secs(600));
+        let png = images::make("png", 61, 43);
+        let options = [
+            "-",
+            "-quality",
+            "95",
+            "-define",
+            "jpeg:restart-interval=5",
+            "jpeg:-",
+        ];
+        let jpeg = images::magick_with(options, &png).stdout;
+        let mut state = 1_u32;
+        let mut random = |below: usize| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            usize::try_from(state >> 8).unwrap_or(0) % below
+        };
+        let (mut decoded_ones, mut others) = (0, 0);
+        for round in 0..4000 {
+            let mut spoilt = jpeg.clone();
+            for _ in 0..=random(3) {
+                let place = random(spoilt.len());
+                match random(4) {
+                    0 => spoilt[place] = 0xff,
+                    1 => spoilt[place] ^= 1 << random(8),
+                    2 => drop(spoilt.remove(place)),
+                    _ => spoilt.insert(place, spoilt[random(spoilt.len())]),
+                }
+            }
+            let Some(rows_here) = decoded(&spoilt) else {
+                continue;
+            };
+            decoded_ones += 1;
+            let there = Reader::open(&spoilt, &stop).and_then(|mut reader| {
+                let planes = reader.start_planes(8)?;
+                let rows = rows(planes, reader.size(), |band| reader.read_band(band))?;
+                reader.finish().then_some(rows)
+            });
+            let there = there.unwrap_or_else(|| panic!("round {round} is nothing for libjpeg"));
+            others += usize::from(there != rows_here);
+        }
+        assert!(decoded_ones > 100, "{decoded_ones} were decoded");
+        // Those with frequencies so large that libjpeg's sums wrap, which no encoder writes.
+        assert!(
+            30 * others < decoded_ones,
+            "{others} of {decoded_ones} are others"
+        );
     }
 
     #[test]
