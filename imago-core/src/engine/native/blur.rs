@@ -6,6 +6,7 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
+use super::lanes::Vectors;
 use super::raster::{Depth, Raster, to_sample};
 use super::sample::{BLOCK, sum_rows};
 use crate::engine::Stop;
@@ -193,7 +194,7 @@ impl WithSimd for Sum<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        sum_rows(self.sources, self.weights, self.sums);
+        sum_rows(Vectors::new(), self.sources, self.weights, self.sums);
     }
 }
 

@@ -48,6 +48,36 @@ impl Vectors {
         self.v3
     }
 
+    /// Makes columns of bytes in rows.
+    #[inline(always)]
+    pub(super) fn columns_of_bytes(self, rows: [[u8; 8]; TOGETHER]) -> [Column; 8] {
+        let mut samples = [[0.0; 8]; TOGETHER];
+        #[cfg(target_arch = "x86_64")]
+        if let Some(v3) = self.v3 {
+            for (samples, row) in samples.iter_mut().zip(rows) {
+                let integers = v3.avx2._mm256_cvtepu8_epi32(pulp::cast([row, [0; 8]]));
+                *samples = pulp::cast(v3.avx._mm256_cvtepi32_ps(integers));
+            }
+            return transpose(v3, samples);
+        }
+        for (samples, row) in samples.iter_mut().zip(rows) {
+            for (sample, byte) in samples.iter_mut().zip(row) {
+                *sample = f32::from(byte);
+            }
+        }
+        self.transpose(samples)
+    }
+
+    /// Adds up a block of rows from `at` on, each row times its weight.
+    #[inline(always)]
+    pub(super) fn sum_block(self, rows: &[&[f32]], at: usize, weights: &[f32]) -> [f32; BLOCK] {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(v3) = self.v3 {
+            return sum_block(v3, rows, at, weights);
+        }
+        sum_block(Plain, rows, at, weights)
+    }
+
     /// Adds up pairs of rows from `at` on, each row times its weight, and all times `unit`.
     #[inline(always)]
     pub(super) fn sum_pairs(
@@ -145,6 +175,18 @@ impl Lanes for V3 {
         let a = self.max_f32x8(pulp::cast(a), least);
         pulp::cast(self.min_f32x8(a, most))
     }
+}
+
+#[inline(always)]
+fn sum_block<L: Lanes>(lanes: L, rows: &[&[f32]], at: usize, weights: &[f32]) -> [f32; BLOCK] {
+    let mut sums = [Column::default(); BLOCK / TOGETHER];
+    for (row, weight) in rows.iter().zip(weights) {
+        let (samples, _) = row[at..at + BLOCK].as_chunks::<TOGETHER>();
+        for (sum, samples) in sums.iter_mut().zip(samples) {
+            *sum = lanes.mul_add(*samples, *weight, *sum);
+        }
+    }
+    pulp::cast(sums)
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -532,7 +532,7 @@ impl<D: Depth> WithSimd for DownOnly<'_, D> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> bool {
-        sum_rows(self.sources, self.weights, self.sums);
+        sum_rows(Vectors::new(), self.sources, self.weights, self.sums);
         let padded = self.sums.len() / 3;
         let (pixels, _) = self.pixels.as_chunks_mut::<3>();
         for (index, pixel) in pixels.iter_mut().enumerate() {

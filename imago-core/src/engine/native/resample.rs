@@ -272,7 +272,7 @@ impl<D: Depth> WithSimd for DownOnly<'_, D> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> bool {
-        sum_rows(self.sources, self.weights, self.sums);
+        sum_rows(Vectors::new(), self.sources, self.weights, self.sums);
         let (sums, _) = self.sums[..self.out.len()].as_chunks_mut::<1>();
         clamp(sums, self.channels, false);
         for (to, [sample]) in self.out.iter_mut().zip(&*sums) {

@@ -111,13 +111,11 @@ impl Sample for Opaque {
         let (eights, rest) = to[..stride].as_chunks_mut::<8>();
         let begun = 8 * eights.len();
         for (index, columns) in eights.iter_mut().enumerate() {
-            let mut samples = [[0.0; 8]; TOGETHER];
-            for (samples, row) in samples.iter_mut().zip(sources) {
-                for (sample, byte) in samples.iter_mut().zip(&row[8 * index..][..8]) {
-                    *sample = f32::from(*byte);
-                }
+            let mut bytes = [[0; 8]; TOGETHER];
+            for (bytes, row) in bytes.iter_mut().zip(sources) {
+                bytes.copy_from_slice(&row[8 * index..][..8]);
             }
-            *columns = vectors.transpose(samples);
+            *columns = vectors.columns_of_bytes(bytes);
         }
         for (index, column) in rest.iter_mut().enumerate() {
             *column = sources.map(|row| f32::from(row[begun + index]));
@@ -183,8 +181,14 @@ impl Sample for BesideAlpha {
     }
 
     #[inline(always)]
-    fn sum(_: Vectors, rows: &[&[f32]], at: usize, share: &Share<f32>, sums: &mut [f32; BLOCK]) {
-        *sums = sum_block(rows, at, &share.weights);
+    fn sum(
+        vectors: Vectors,
+        rows: &[&[f32]],
+        at: usize,
+        share: &Share<f32>,
+        sums: &mut [f32; BLOCK],
+    ) {
+        *sums = vectors.sum_block(rows, at, &share.weights);
     }
 
     #[inline(always)]
@@ -200,23 +204,11 @@ impl Sample for BesideAlpha {
 
 /// Adds up rows, each times its weight. All are as long as `sums`, a multiple of [`BLOCK`].
 #[inline(always)]
-pub(super) fn sum_rows(rows: &[&[f32]], weights: &[f32], sums: &mut [f32]) {
+pub(super) fn sum_rows(vectors: Vectors, rows: &[&[f32]], weights: &[f32], sums: &mut [f32]) {
     let (blocks, _) = sums.as_chunks_mut::<BLOCK>();
     for (index, sums) in blocks.iter_mut().enumerate() {
-        *sums = sum_block(rows, index * BLOCK, weights);
+        *sums = vectors.sum_block(rows, index * BLOCK, weights);
     }
-}
-
-/// The same of a block from `at` on.
-#[inline(always)]
-fn sum_block(rows: &[&[f32]], at: usize, weights: &[f32]) -> [f32; BLOCK] {
-    let mut sums = [0.0; BLOCK];
-    for (row, weight) in rows.iter().zip(weights) {
-        for (sum, sample) in sums.iter_mut().zip(&row[at..at + BLOCK]) {
-            *sum += sample * weight;
-        }
-    }
-    sums
 }
 
 /// Samples of pixels whose last is alpha, which the others are multiplied by.
