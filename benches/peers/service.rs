@@ -1,5 +1,6 @@
 //! Peers that are servers: asked over loopback, as their clients ask them.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::worker::present;
 
 /// How many pictures a server is asked for at once where both cores are to be busy: so many that it has some to work on while
 /// others are on their way to it and back.
-pub(crate) const IN_FLIGHT: usize = 16;
+const IN_FLIGHT: usize = 16;
 
 /// How long a server may take to start, and to answer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -30,6 +31,8 @@ pub(crate) struct Service {
     runtime: Runtime,
     folder: PathBuf,
     protocol: Protocol,
+    /// The copies of sources that have been put where the server reads them.
+    provided: HashSet<String>,
 }
 
 /// How pictures are asked for.
@@ -127,6 +130,7 @@ impl Service {
             runtime: Runtime::new().map_err(|error| error.to_string())?,
             folder: places.folder.clone(),
             protocol,
+            provided: HashSet::new(),
         })
     }
 
@@ -237,23 +241,23 @@ impl Service {
 
     /// Puts the sources where the server reads them, unless they are there. Each job that is in flight has its own, or the
     /// server would decode once for all of them.
-    fn provide(&self, request: Request<'_>) -> Result<(), String> {
+    fn provide(&mut self, request: Request<'_>) -> Result<(), String> {
         let Protocol::Jobs { s3 } = self.protocol else {
             return Ok(());
         };
         for file in &request.task.sources {
             for number in 0..IN_FLIGHT {
                 let copy = copy(file, number);
-                let error = |error: std::io::Error| format!("`{copy}`: {error}");
-                match s3 {
-                    Some(s3) if !s3.exists(&copy) => {
-                        s3.put(&copy, std::fs::read(file).map_err(error)?);
-                    }
-                    None if !self.folder.join(&copy).exists() => {
-                        std::fs::copy(file, self.folder.join(&copy)).map_err(error)?;
-                    }
-                    _ => {}
+                if self.provided.contains(&copy) {
+                    continue;
                 }
+                let bytes = std::fs::read(file).map_err(|error| error.to_string())?;
+                match s3 {
+                    Some(s3) => s3.put(&copy, bytes),
+                    None => std::fs::write(self.folder.join(&copy), bytes)
+                        .map_err(|error| error.to_string())?,
+                }
+                self.provided.insert(copy);
             }
         }
         Ok(())

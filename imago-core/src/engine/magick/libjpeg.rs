@@ -7,6 +7,7 @@ use std::ffi::{c_int, c_uchar, c_uint, c_void};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
+use super::{GoOn, go_on};
 use crate::engine::{Plane, Planes, Stop};
 
 /// What a header says.
@@ -56,8 +57,6 @@ struct RawReader {
 struct RawWriter {
     _opaque: [u8; 0],
 }
-
-type GoOn = unsafe extern "C" fn(stop: *const c_void) -> c_int;
 
 unsafe extern "C" {
     fn imago_jpeg_open(
@@ -238,13 +237,6 @@ impl Drop for Reader<'_> {
         // SAFETY: it is open, and closed once.
         unsafe { imago_jpeg_close(self.raw.as_ptr()) };
     }
-}
-
-/// Whether decoding is to go on.
-unsafe extern "C" fn go_on(stop: *const c_void) -> c_int {
-    // SAFETY: `Reader::open` gave the pointer to what outlives the reader, in whose call this is.
-    let stop = unsafe { &*stop.cast::<Stop>() };
-    c_int::from(!stop.is_due())
 }
 
 /// How an image is encoded.

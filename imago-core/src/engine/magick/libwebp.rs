@@ -1,10 +1,12 @@
 //! WebP, with the libwebp that ImageMagick itself is linked with: the fast lane's decoder and encoder.
 //!
-//! The same file gives the same pixels then, and the same pixels and settings the same file. The calls go through a little C, `libwebp.c`, which says why.
+//! The same file gives the same pixels then, and the same pixels and settings the same file. The calls go through a little
+//! C, `libwebp.c`, which says why.
 
 use std::ffi::{c_int, c_uchar, c_uint, c_void};
 use std::ptr;
 
+use super::{GoOn, go_on};
 use crate::engine::Stop;
 
 /// The encoder's settings that are whole numbers, as ImageMagick's defines call them behind `webp:`, and whether they mean yes
@@ -75,6 +77,13 @@ pub(crate) struct Header {
     pub(crate) is_animated: bool,
 }
 
+impl Header {
+    /// 3 for RGB, 4 for RGB with alpha.
+    pub(crate) fn channels(self) -> u8 {
+        if self.has_alpha { 4 } else { 3 }
+    }
+}
+
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default)]
 struct RawHeader {
@@ -94,8 +103,6 @@ struct RawSettings {
     target_psnr: f32,
     numbers: [c_int; NUMBERS.len()],
 }
-
-type GoOn = unsafe extern "C" fn(stop: *const c_void) -> c_int;
 
 unsafe extern "C" {
     fn imago_webp_header(bytes: *const c_uchar, length: usize, header: *mut RawHeader) -> c_int;
@@ -159,15 +166,15 @@ pub(crate) fn header(bytes: &[u8]) -> Option<Header> {
 
 /// Decodes a picture of which this is the header, in RGB, or RGB with alpha where there is one. `None` for a damaged one.
 pub(crate) fn decode(bytes: &[u8], header: Header) -> Option<Vec<u8>> {
-    let channels = if header.has_alpha { 4 } else { 3 };
-    let stride = header.width * channels;
+    let channels = header.channels();
+    let stride = header.width * usize::from(channels);
     let mut rows = vec![0; stride * header.height];
     // SAFETY: the bytes and the rows outlive the call, which checks that the picture fits into the size and the stride.
     let decoded = unsafe {
         imago_webp_decode(
             bytes.as_ptr(),
             bytes.len(),
-            c_uint::try_from(channels).ok()?,
+            channels.into(),
             rows.as_mut_ptr(),
             stride,
             rows.len(),
@@ -217,11 +224,4 @@ pub(crate) fn encode(
     // SAFETY: they are from the call, and freed once.
     unsafe { imago_webp_free(bytes) };
     Some(file)
-}
-
-/// Whether to go on.
-unsafe extern "C" fn go_on(stop: *const c_void) -> c_int {
-    // SAFETY: `encode` gave the pointer to what outlives its call, in which this is.
-    let stop = unsafe { &*stop.cast::<Stop>() };
-    c_int::from(!stop.is_due())
 }

@@ -24,6 +24,8 @@ mod tests;
 mod text;
 mod wand;
 
+use std::ffi::{c_int, c_void};
+
 use magick_rust::bindings::ExceptionType;
 
 pub(crate) use header::header;
@@ -32,9 +34,23 @@ use source::Source;
 use text::Output;
 use wand::{Complaint, Wand};
 
-use super::{Conversion, Converted, Engine, File, Format, Input, animation};
+use super::{Conversion, Converted, Engine, File, Format, Input, Stop, animation};
 use crate::error::{Error, ErrorKind, Result};
 use crate::operation::Step;
+
+/// What the C beside libjpeg and libwebp calls to ask whether to go on.
+type GoOn = unsafe extern "C" fn(stop: *const c_void) -> c_int;
+
+/// Whether to go on, which the [`Stop`] says.
+///
+/// # Safety
+///
+/// The pointer is from a reference to one that is still there.
+unsafe extern "C" fn go_on(stop: *const c_void) -> c_int {
+    // SAFETY: the caller's promise.
+    let stop = unsafe { &*stop.cast::<Stop>() };
+    c_int::from(!stop.is_due())
+}
 
 /// Runs one conversion on this thread, to its end or until it is to stop.
 pub(crate) fn convert(conversion: &Conversion<'_>) -> Result<Converted> {

@@ -333,6 +333,20 @@ pub(super) fn round_into_rows<T: Depth>(columns: &[Column], rows: &mut [T], vect
     }
 }
 
+/// Clamps and rounds a row of samples. Says whether it is gray.
+#[inline(always)]
+pub(super) fn finish_row<T: Depth>(
+    samples: &mut [[f32; 1]],
+    channels: usize,
+    out: &mut [T],
+) -> bool {
+    clamp(samples, channels, false);
+    for (to, [sample]) in out.iter_mut().zip(&*samples) {
+        *to = T::round(*sample);
+    }
+    is_gray(samples, channels)
+}
+
 /// Whether pixels are gray in ImageMagick's sixteen bits.
 #[inline(always)]
 #[expect(

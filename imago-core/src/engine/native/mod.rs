@@ -433,11 +433,8 @@ impl Lane<'_> {
     fn eighths(&self, from: (usize, usize), size: (usize, usize)) -> u32 {
         let is_enough =
             |part: usize| from.0.div_ceil(part) >= size.0 && from.1.div_ceil(part) >= size.1;
-        let is_decoded = |pixels: &Pixels<'_>| match pixels {
-            Pixels::Coded(source) => source.is_decoded(),
-            _ => true,
-        };
-        if is_decoded(&self.pixels) || self.conversion.fidelity == Fidelity::Exact {
+        let is_coded = matches!(&self.pixels, Pixels::Coded(source) if !source.is_decoded());
+        if !is_coded || self.conversion.fidelity == Fidelity::Exact {
             return WHOLE;
         }
         // Those that libjpeg has fast transforms for.

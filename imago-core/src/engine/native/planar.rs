@@ -15,7 +15,9 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::filter::{Contribution, contributions};
-use super::lanes::{Column, Lanes, Plain, TOGETHER, Vectors, clamp, is_gray, round_into_rows};
+use super::lanes::{
+    Column, Lanes, Plain, TOGETHER, Vectors, clamp, finish_row, is_gray, round_into_rows,
+};
 use super::planes::{Bands, Outside, chroma_size, neighbours};
 use super::raster::{Depth, Raster, Rows};
 use super::resample::{Across, BAND, Ring, To, end, into_lines, sum_down};
@@ -48,7 +50,8 @@ pub(super) fn resample<D: Depth>(
         let chroma = halved(&down, chroma_height, planes.down);
         down_first(&mut reader, [&down, &chroma], &across, &mut raster, stop)?
     };
-    Ok(is_whole.then_some(raster))
+    // Whether what is left is sound comes out when it is read.
+    Ok((is_whole && reader.drain()?).then_some(raster))
 }
 
 /// The same of samples of which there are half as many, if there are.
@@ -108,6 +111,16 @@ impl<'s, 'a> Reader<'s, 'a> {
 
     pub(super) fn is_done(&self) -> bool {
         self.done >= self.source.height()
+    }
+
+    /// Reads what is left. Says whether not too much of all lies outside.
+    fn drain(&mut self) -> Result<bool> {
+        while !self.is_done() {
+            if self.next()?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The next band; `None` when too much lies outside.
@@ -189,12 +202,6 @@ fn down_first<D: Depth>(
             out,
         });
         raster.gray = raster.gray && is_gray;
-    }
-    // Whether the rest is sound comes out when it is read.
-    while !reader.is_done() {
-        if reader.next()?.is_none() {
-            return Ok(false);
-        }
     }
     Ok(true)
 }
@@ -386,11 +393,6 @@ fn across_first<D: Depth>(
         });
         raster.gray = raster.gray && is_gray;
     }
-    while !reader.is_done() {
-        if reader.next()?.is_none() {
-            return Ok(false);
-        }
-    }
     Ok(true)
 }
 
@@ -540,11 +542,7 @@ impl<D: Depth> WithSimd for DownOnly<'_, D> {
                 *sample = [self.sums[color * padded + index]];
             }
         }
-        clamp(self.pixels, 3, false);
-        for (to, [sample]) in self.out.iter_mut().zip(&*self.pixels) {
-            *to = D::round(*sample);
-        }
-        is_gray(self.pixels, 3)
+        finish_row(self.pixels, 3, self.out)
     }
 }
 

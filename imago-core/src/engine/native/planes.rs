@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
-use crate::engine::Planes;
+use crate::engine::{Plane, Planes};
 
 /// A part of a picture: some of its bands, one behind the other.
 #[derive(Debug, Clone, Copy)]
@@ -30,25 +30,24 @@ impl<'a> Bands<'a> {
 
     /// Some rows of light, as many as a band has at most, with what fills them up.
     pub(super) fn luma(&self, rows: Range<usize>) -> &'a [u8] {
-        let plane = self.planes.luma;
-        let (band, row) = (
-            rows.start / usize::from(plane.rows),
-            rows.start % usize::from(plane.rows),
-        );
-        let stride = plane.stride as usize;
-        &self.bytes[band * self.planes.band()..][row * stride..][..rows.len() * stride]
+        self.rows(self.planes.luma, 0, rows)
     }
 
     /// The same of a colour.
     pub(super) fn chroma(&self, color: usize, rows: Range<usize>) -> &'a [u8] {
         let plane = self.planes.chroma;
-        let (band, row) = (
-            rows.start / usize::from(plane.rows),
-            rows.start % usize::from(plane.rows),
-        );
-        let stride = plane.stride as usize;
-        let begin = self.planes.luma.bytes() + color * plane.bytes() + row * stride;
-        &self.bytes[band * self.planes.band()..][begin..][..rows.len() * stride]
+        self.rows(
+            plane,
+            self.planes.luma.bytes() + color * plane.bytes(),
+            rows,
+        )
+    }
+
+    /// Some rows of a plane, which begins at some place in each band.
+    fn rows(&self, plane: Plane, begin: usize, rows: Range<usize>) -> &'a [u8] {
+        let (in_band, stride) = (usize::from(plane.rows), plane.stride as usize);
+        let band = &self.bytes[rows.start / in_band * self.planes.band()..];
+        &band[begin + rows.start % in_band * stride..][..rows.len() * stride]
     }
 
     /// A row in RGB, as libjpeg makes it of planes.
@@ -281,7 +280,6 @@ mod tests {
     use pulp::Arch;
 
     use super::*;
-    use crate::engine::Plane;
 
     /// A band of one row of so many pixels, all alike.
     fn sum(pixels: usize, color: [u8; 3]) -> u64 {

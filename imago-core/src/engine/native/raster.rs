@@ -251,6 +251,13 @@ impl Rows for Lines<'_> {
     }
 }
 
+/// Takes some of the pixels of a row.
+pub(super) fn pick<T: Copy>(row: &[T], columns: &[usize], channels: usize, out: &mut [T]) {
+    for (pixel, column) in out.chunks_exact_mut(channels).zip(columns) {
+        pixel.copy_from_slice(&row[column * channels..][..channels]);
+    }
+}
+
 /// Some of the columns of some of the rows.
 pub(super) struct Sampled<'a> {
     rows: &'a mut dyn Rows,
@@ -306,9 +313,7 @@ impl Rows for Sampled<'_> {
                 self.rows.read(&mut self.line)?;
                 self.read += 1;
             }
-            for (pixel, column) in out.chunks_exact_mut(channels).zip(&self.columns) {
-                pixel.copy_from_slice(&self.line[column * channels..][..channels]);
-            }
+            pick(&self.line, &self.columns, channels, out);
         }
         Ok(())
     }

@@ -9,7 +9,9 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use super::filter::{Contribution, Filter, contributions};
-use super::lanes::{Column, Lanes, Plain, TOGETHER, Vectors, clamp, is_gray, round_into_rows};
+use super::lanes::{
+    Column, Lanes, Plain, TOGETHER, Vectors, clamp, finish_row, is_gray, round_into_rows,
+};
 use super::raster::{Depth, Raster, Rows};
 use super::sample::{BLOCK, BesideAlpha, Opaque, Sample, Share, sum_rows};
 use crate::engine::Stop;
@@ -274,11 +276,7 @@ impl<D: Depth> WithSimd for DownOnly<'_, D> {
     fn with_simd<S: Simd>(self, _: S) -> bool {
         sum_rows(Vectors::new(), self.sources, self.weights, self.sums);
         let (sums, _) = self.sums[..self.out.len()].as_chunks_mut::<1>();
-        clamp(sums, self.channels, false);
-        for (to, [sample]) in self.out.iter_mut().zip(&*sums) {
-            *to = D::round(*sample);
-        }
-        is_gray(sums, self.channels)
+        finish_row(sums, self.channels, self.out)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Scaling and sampling, as ImageMagick does both.
 
-use super::raster::{Depth, Lines, Raster, Rows, Sampled};
+use super::raster::{Depth, Lines, Raster, Rows, Sampled, pick};
 use super::{Lane, Pixels, WHOLE, along, is_fine};
 use crate::engine::Stop;
 use crate::engine::magick::lane::fits;
@@ -65,12 +65,8 @@ impl Lane<'_> {
             return Ok(None);
         }
         let (is_fine, stop) = (is_fine(self.conversion), self.conversion.stop);
+        let channels = self.channels();
         let done = self.replace(WHOLE, |pixels| {
-            let channels = match pixels {
-                Pixels::Coded(source) => source.channels(),
-                Pixels::Raster(raster) => raster.channels,
-                Pixels::Fine(raster) => raster.channels,
-            };
             let stride = from.0 * channels;
             let scaled = match pixels {
                 Pixels::Fine(raster) => {
@@ -122,10 +118,12 @@ pub(super) fn take<T: Depth>(raster: &Raster<T>, columns: &[usize], lines: &[usi
     let mut taken = Raster::new(columns.len(), lines.len(), channels);
     let rows = taken.samples.chunks_exact_mut(columns.len() * channels);
     for (row, line) in rows.zip(lines) {
-        let from = &raster.samples[line * stride..][..stride];
-        for (pixel, column) in row.chunks_exact_mut(channels).zip(columns) {
-            pixel.copy_from_slice(&from[column * channels..][..channels]);
-        }
+        pick(
+            &raster.samples[line * stride..][..stride],
+            columns,
+            channels,
+            row,
+        );
     }
     taken.look_for_colors();
     taken

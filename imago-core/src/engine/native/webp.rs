@@ -67,7 +67,7 @@ pub(super) fn layout(webp: &[u8]) -> Option<Layout> {
     Some(Layout {
         width: u32::try_from(header.width).ok()?,
         height: u32::try_from(header.height).ok()?,
-        channels: if header.has_alpha { 4 } else { 3 },
+        channels: header.channels(),
         is_indexed: false,
         planes: None,
     })
@@ -87,7 +87,7 @@ pub(super) fn stand_in(webp: &[u8], stop: &Stop) -> Option<Vec<u8>> {
         return None;
     }
     let settings = Settings::new(if is_lossless { 100 } else { 0 }, |_| None)?;
-    let channels = if header.has_alpha { 4 } else { 3 };
+    let channels = header.channels().into();
     let pixel = libwebp::encode(&settings, (1, 1), channels, &[0; 4][..channels], stop)?;
     let mut head = [0; 10];
     let mut tiny = Vec::with_capacity(chunks.len() + 1);
@@ -155,7 +155,7 @@ impl Rows for Lines<'_> {
     }
 
     fn channels(&self) -> usize {
-        if self.header.has_alpha { 4 } else { 3 }
+        self.header.channels().into()
     }
 
     fn read(&mut self, rows: &mut [u8]) -> Result<()> {

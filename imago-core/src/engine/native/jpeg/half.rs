@@ -10,19 +10,13 @@ use std::arch::x86_64::__m256i;
 #[cfg(target_arch = "x86_64")]
 use pulp::x86::V3;
 
+use super::inverse::{BETWEEN, Block, FRACTION, place, to_sample, write_rows};
 #[cfg(target_arch = "x86_64")]
 use super::inverse::{BY_ROWS, add, product, quarters};
-use super::inverse::{Block, place, to_sample};
 use crate::engine::native::lanes::Vectors;
 
 /// A half of a block's side.
 pub(super) const HALF: usize = 4;
-
-/// The bits behind the point of factors.
-const FRACTION: u32 = 13;
-
-/// The bits that are kept behind the point between both directions.
-const BETWEEN: u32 = 2;
 
 /// What is rounded off after the first direction, and after the second.
 const FIRST: u32 = FRACTION - BETWEEN;
@@ -43,12 +37,7 @@ pub(super) fn write_half(block: &Block, vectors: Vectors, out: &mut [u8], stride
     };
     #[cfg(not(target_arch = "x86_64"))]
     let rows = one_by_one(block);
-    for (row, samples) in rows.iter().enumerate() {
-        let Some(out) = out[row * stride..].first_chunk_mut::<HALF>() else {
-            return;
-        };
-        *out = *samples;
-    }
+    write_rows(&rows, out, stride);
 }
 
 /// By one instruction for all columns or rows, and two products at once.

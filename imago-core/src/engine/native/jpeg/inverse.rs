@@ -66,10 +66,10 @@ impl Mul<i32> for Lanes {
 }
 
 /// The bits behind the point of factors.
-const FRACTION: u32 = 13;
+pub(super) const FRACTION: u32 = 13;
 
 /// The bits that are kept behind the point between both directions.
-const BETWEEN: u32 = 2;
+pub(super) const BETWEEN: u32 = 2;
 
 /// The frequencies of a block. Those of two rows lie side by side, for instructions that multiply and add pairs; and columns
 /// in such an order that what comes out of the first direction has pairs again.
@@ -118,8 +118,18 @@ pub(super) fn write_block(block: &Block, vectors: Vectors, out: &mut [u8], strid
     };
     #[cfg(not(target_arch = "x86_64"))]
     let rows = in_lanes(block);
+    write_rows(&rows, out, stride);
+}
+
+/// Writes a square of samples into rows of so many bytes from one to the next.
+#[inline(always)]
+pub(super) fn write_rows<const SIDE: usize>(
+    rows: &[[u8; SIDE]; SIDE],
+    out: &mut [u8],
+    stride: usize,
+) {
     for (row, samples) in rows.iter().enumerate() {
-        let Some(out) = out[row * stride..].first_chunk_mut::<BLOCK>() else {
+        let Some(out) = out[row * stride..].first_chunk_mut::<SIDE>() else {
             return;
         };
         *out = *samples;
